@@ -1,0 +1,1 @@
+"""Benchmarks: latency reports that can be believed."""

@@ -1,0 +1,93 @@
+"""The door to the runtime: open an artifact once, start as many streams as there are cameras.
+
+In use::
+
+    with Engine.open("salema30.onnx") as engine:
+        left, right = engine.stream(), engine.stream()
+        saliency = left.step(frame, timestamp=0.04)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from sal_runtime.backends import Backend, Options, open_backend
+from sal_runtime.cuts import CutDetector
+from sal_runtime.errors import InputError
+from sal_runtime.manifest import Manifest
+from sal_runtime.session import MAX_GAP, Session
+
+
+class Engine:
+    """An opened artifact: its weights are shared, each stream owns a state."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, backend: str = "auto", device: str = "cpu", threads: int | None = None
+    ) -> Engine:
+        """Open an artifact that ``sal-export`` made.
+
+        Args:
+            path: the ``.onnx`` file.
+            backend: ``auto``, or the engine's name.
+            device: ``cpu``.
+            threads: of a CPU engine; None for its own choice.
+
+        Raises:
+            ArtifactError: not an artifact, damaged, or of an unknown version.
+            BackendError: the engine refused it.
+        """
+        return cls(open_backend(Path(path), backend, Options(device=device, threads=threads)))
+
+    @property
+    def manifest(self) -> Manifest:
+        """The artifact's contract."""
+        return self._backend.manifest
+
+    @property
+    def name(self) -> str:
+        """What runs the artifact, with its version and device."""
+        return self._backend.name
+
+    def stream(
+        self,
+        batch: int | None = None,
+        *,
+        alpha: float | None = None,
+        max_gap: float = MAX_GAP,
+        detect_cuts: bool = False,
+    ) -> Session:
+        """Start a stream with a state of its own.
+
+        Args:
+            batch: slots that step together; by default the artifact's fixed batch, or 1.
+            alpha: replaces the artifact's EMA alpha, 0 to 1; it may be changed on the session while running.
+            max_gap: seconds without a frame after which the state starts anew.
+            detect_cuts: start anew at hard cuts as well.
+
+        Raises:
+            InputError: the artifact has another fixed batch, or alpha is out of range or has nothing to act on.
+        """
+        fixed = self.manifest.batch
+        if batch is not None and (batch < 1 or (fixed is not None and batch != fixed)):
+            raise InputError(f"a batch of {batch} was asked for, the artifact takes {fixed or 'one or more'}")
+        slots = batch or fixed or 1
+        cuts = [CutDetector() for _ in range(slots)] if detect_cuts else None
+        return Session(self._backend.stream(slots), self.manifest, slots, alpha=alpha, max_gap=max_gap, cuts=cuts)
+
+    def close(self) -> None:
+        """Release the engine; its streams must not be used afterwards."""
+        self._backend.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
