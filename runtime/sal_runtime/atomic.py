@@ -11,6 +11,19 @@ from pathlib import Path
 from sal_runtime.errors import OutputError
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block an ``OSError``, such as a full disk, becomes an error that names ``path``.
+
+    Raises:
+        OutputError: instead of the ``OSError``.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise OutputError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+
+
 def claim(path: Path, exist_ok: bool) -> Path:
     """Check that ``path`` may be written, make its folder, and give the name to write under meanwhile.
 
@@ -21,10 +34,8 @@ def claim(path: Path, exist_ok: bool) -> Path:
     """
     if path.exists() and not exist_ok:
         raise OutputError(f"{path} exists and is kept; choose another name or pass --exist-ok")
-    try:
+    with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{path.parent}: cannot make the folder ({exc.strerror})") from exc
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path.parent}: the folder is not writable")
     return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
@@ -44,12 +55,10 @@ def publish(partial: Path, path: Path) -> None:
     Raises:
         OutputError: the rename failed.
     """
-    try:
+    with writing(path):
         if path.is_dir():
             shutil.rmtree(path)
         partial.replace(path)
-    except OSError as exc:
-        raise OutputError(f"{path}: {exc.strerror}") from exc
 
 
 @contextlib.contextmanager
@@ -61,10 +70,8 @@ def aside(path: Path, exist_ok: bool) -> Iterator[Path]:
     """
     partial = claim(path, exist_ok)
     try:
-        yield partial
-    except OSError as exc:
-        discard(partial)
-        raise OutputError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        with writing(path):
+            yield partial
     except BaseException:
         discard(partial)
         raise

@@ -5,7 +5,9 @@ then gives one sentence, and OpenCV's and FFmpeg's own chatter on stderr is swit
 because what goes wrong is said by our errors.
 """
 
+import importlib
 import os
+from typing import Any
 
 from sal_runtime.errors import MissingDependency
 
@@ -30,7 +32,8 @@ def _explain(error: ImportError) -> str:
 
 
 try:
-    import cv2
+    # Untyped on purpose: OpenCV's annotations differ from version to version and call every picture a Mat.
+    cv2: Any = importlib.import_module("cv2")
 except ImportError as exc:
     raise MissingDependency(_explain(exc)) from exc
 

@@ -1,0 +1,133 @@
+"""A network's step as an ONNX graph: the contract of :mod:`sal_runtime.manifest`, made.
+
+The graph is checked by onnx and carries its manifest. That it computes the right thing is for :mod:`sal_export.parity`
+to show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import logging
+import warnings
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from sal_runtime.errors import InputError
+from sal_runtime.manifest import METADATA_KEY, Manifest, Recurrence, StateSpec, TensorSpec
+from sal_train.checkpoint import weights_sha256
+from sal_train.models import PIXEL_MEAN, RecurrentNetwork
+from sal_train.models.recurrence import EMA
+
+OPSET = 18
+"""Read by TensorRT 10.3 (JetPack 6.2), OpenVINO and every ONNX Runtime that we support."""
+
+
+def describe(
+    network: RecurrentNetwork, precision: str, height: int, width: int, batch: int | None, provenance: dict[str, object]
+) -> Manifest:
+    """The manifest of a network's step.
+
+    Args:
+        network: in float32, before any folding.
+        precision: of the artifact to come.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        batch: fixed batch size, or None for any.
+        provenance: where the weights came from; hashes and versions are added here.
+
+    Raises:
+        InputError: a side is not a multiple of the network's stride, or the batch is not positive.
+    """
+    for side, size in (("height", height), ("width", width)):
+        if size < network.stride or size % network.stride:
+            nearest = max(network.stride, round(size / network.stride) * network.stride)
+            raise InputError(f"the {side} {size} is not a multiple of {network.stride}; the nearest is {nearest}")
+    if batch is not None and batch < 1:
+        raise InputError(f"a batch of {batch} frames makes no sense; give 1 or more")
+    first = -1 if batch is None else batch
+    recurrences = []
+    for config, module in zip(network.config.recurrences, network.recurrences.values(), strict=True):
+        alpha = float(module.alpha()) if isinstance(module, EMA) else None
+        raw = float(module.raw_alpha) if isinstance(module, EMA) and config.learnt else None
+        recurrences.append(Recurrence(config.kind, config.index, alpha, raw))
+    states = [
+        StateSpec(
+            TensorSpec(f"state{i}", "float32", (first, *shape)),
+            TensorSpec(f"state{i}_next", "float32", (first, *shape)),
+        )
+        for i, shape in enumerate(network.state_shapes(height, width))
+    ]
+    versions = {name: importlib.metadata.version(name) for name in ("sal-edge", "torch", "onnx", "onnxscript")}
+    return Manifest(
+        model=network.config.name,
+        precision=precision,
+        frame=TensorSpec("frame", "uint8", (first, height, width, 3)),
+        carry=TensorSpec("carry", "float32", (first, 1)),
+        saliency=TensorSpec("saliency", "float32", (first, height, width)),
+        states=tuple(states),
+        recurrences=tuple(recurrences),
+        reference_fps=network.config.reference_fps,
+        pixel_mean=PIXEL_MEAN,
+        provenance={"weights_sha256": weights_sha256(network), "versions": versions, **provenance},
+    )
+
+
+def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> onnx.ModelProto:
+    """Trace the step of ``network``, folded and converted as it is to be, into a checked ONNX model."""
+    batch = manifest.batch or 2
+    states = [torch.from_numpy(state.input.zeros(batch)) for state in manifest.states]
+    inputs = (torch.zeros(manifest.frame.sized(batch), dtype=torch.uint8), torch.ones(batch, 1), *states)
+    free = {0: torch.export.Dim("batch")} if manifest.batch is None else {}
+    with _quietly():
+        program = torch.onnx.export(
+            _Step(network).eval(),
+            inputs,
+            input_names=["frame", "carry", *(s.input.name for s in manifest.states)],
+            output_names=["saliency", *(s.output.name for s in manifest.states)],
+            dynamic_shapes=(free, free, tuple(free for _ in states)) if states else (free, free),
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            optimize=True,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    model.producer_name = "sal-edge"
+    attach(model, manifest)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def attach(model: onnx.ModelProto, manifest: Manifest) -> None:
+    """Write the manifest into the model, in place of one that was there."""
+    kept = [(p.key, p.value) for p in model.metadata_props if p.key != METADATA_KEY]
+    onnx.helper.set_model_props(model, {**dict(kept), METADATA_KEY: manifest.to_json()})
+
+
+class _Step(nn.Module):
+    """The network with ``step`` as its forward, which is what the tracer calls."""
+
+    def __init__(self, network: RecurrentNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor, carry: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        return self.network.step(frame, carry, *states)
+
+
+@contextlib.contextmanager
+def _quietly():  # type: ignore[no-untyped-def]
+    """Keep the tracer's progress and its notes on its own internals away from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,43 @@
+"""What all commands share: one line for an error, exit code 2, and never a traceback for a fault of the input."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+out = Console(highlight=False)
+"""Where results and summaries go."""
+err = Console(stderr=True, highlight=False)
+"""Where warnings, progress and errors go."""
+
+
+def launch(module: str, name: str) -> None:
+    """Run the typer app ``module.app`` as the command ``name`` and exit.
+
+    The module is imported in here, since a missing package or system library shows already then.
+    """
+    from sal_runtime.errors import SalError
+
+    try:
+        app = importlib.import_module(module).app
+        app(prog_name=name, standalone_mode=True)
+    except SalError as exc:
+        fail(str(exc))
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was kept", code=130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def fail(message: str, code: int = 2) -> None:
+    """Print one line on stderr and exit."""
+    err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    sys.exit(code)
+
+
+def warn(message: str) -> None:
+    """Print a line that the user should not miss."""
+    err.print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)

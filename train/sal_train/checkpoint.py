@@ -1,0 +1,85 @@
+"""Checkpoints: weights as safetensors with the configuration in their metadata.
+
+A checkpoint says itself what it is; nothing is read off a file's name, and nothing in it can be executed. The released
+``.pt`` files are another matter, see :mod:`sal_train.released`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+
+from sal_runtime.atomic import aside
+from sal_runtime.errors import CheckpointError
+from sal_train.models import NetworkConfig, RecurrentNetwork, build_network
+
+CONFIG_KEY = "sal_edge_config"
+NOTES_KEY = "sal_edge_notes"
+
+
+def save_checkpoint(
+    network: RecurrentNetwork, path: Path, notes: dict[str, object] | None = None, exist_ok: bool = False
+) -> None:
+    """Write the weights, whole or not at all; ``notes`` (recipe, scores) are kept as JSON beside the configuration.
+
+    Raises:
+        OutputError: the file exists or cannot be written.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    metadata = {CONFIG_KEY: network.config.to_json(), NOTES_KEY: json.dumps(notes or {}, sort_keys=True)}
+    with aside(path, exist_ok) as partial:
+        safetensors.torch.save_file(tensors, partial, metadata)
+
+
+def load_checkpoint(path: Path) -> RecurrentNetwork:
+    """The network of a checkpoint, in evaluation mode, in float32.
+
+    Raises:
+        CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError as exc:
+        raise CheckpointError(f"{path}: there is no such file") from exc
+    except (safetensors.SafetensorError, OSError) as exc:
+        raise CheckpointError(f"{path}: not a safetensors file, or damaged ({exc})") from exc
+    if CONFIG_KEY not in metadata:
+        raise CheckpointError(f"{path}: carries no sal-edge configuration; make checkpoints with sal-train")
+    network = build_network(NetworkConfig.from_json(metadata[CONFIG_KEY], str(path)))
+    fill(network, tensors, str(path))
+    return network.eval()
+
+
+def fill(network: RecurrentNetwork, tensors: dict[str, object], where: str) -> None:
+    """Load weights with nothing missing, nothing left over and every shape right.
+
+    Raises:
+        CheckpointError: otherwise; the message names up to three tensors.
+    """
+    own = network.state_dict()
+    missing, left_over = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    shapes = [
+        f"{name} is {list(getattr(tensors[name], 'shape', ()))}, not {list(own[name].shape)}"
+        for name in own
+        if name in tensors and getattr(tensors[name], "shape", None) != own[name].shape
+    ]
+    for fault, names in (("lacks", missing), ("has left over", left_over), ("has misshapen tensors:", shapes)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise CheckpointError(f"{where}: as {network.config.name} it {fault} {', '.join(names[:3])}{more}")
+    network.load_state_dict(tensors)
+
+
+def weights_sha256(network: RecurrentNetwork) -> str:
+    """A hash of every weight, independent of the file they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

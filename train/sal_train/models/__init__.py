@@ -1,0 +1,21 @@
+"""The networks. ``build_network(named_config("salema30"))`` is the way in."""
+
+from sal_train.models.config import CONFIGS, NetworkConfig, RecurrenceConfig, named_config
+from sal_train.models.recurrent import PIXEL_MEAN, RecurrentNetwork
+from sal_train.models.salgan import SalNetwork
+
+__all__ = [
+    "CONFIGS",
+    "PIXEL_MEAN",
+    "NetworkConfig",
+    "RecurrenceConfig",
+    "RecurrentNetwork",
+    "SalNetwork",
+    "build_network",
+    "named_config",
+]
+
+
+def build_network(config: NetworkConfig) -> RecurrentNetwork:
+    """The network of a configuration, with initial weights drawn from torch's global generator."""
+    return SalNetwork(config)
