@@ -12,7 +12,7 @@ from sal_runtime.errors import OutputError
 from sal_runtime.render import Renderer
 from sal_runtime.sinks import Result
 from sal_runtime.sources.images import is_image
-from sal_runtime.vision import cv2
+from sal_runtime.vision import cv2, silenced
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 """FOURCC by suffix: what opencv-python's own build can encode. A browser plays .webm."""
@@ -88,7 +88,8 @@ class OverlayVideo:
         # mp4v and VP80 sample colours at half the size.
         self._size = (width - width % 2, height - height % 2)
         code = cv2.VideoWriter_fourcc(*CODECS[self._final.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, code, self._fps, self._size)
+        with silenced():  # it remarks on .webm's tag, which is right
+            self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, code, self._fps, self._size)
         if not self._writer.isOpened():
             raise OutputError(f"{self._final}: the video cannot be opened for writing; is the disk full?")
 

@@ -1,0 +1,135 @@
+"""The command ``sal-export``."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sal_runtime.bundled import CHECKPOINT, default_model
+from sal_runtime.console import err, out, warn
+from sal_runtime.errors import InputError, MissingDependency
+from sal_runtime.manifest import Manifest
+
+for _package in ("torch", "torchvision", "safetensors", "onnx", "onnxscript"):
+    if importlib.util.find_spec(_package) is None:
+        raise MissingDependency(f"{_package} is not installed, and sal-export needs it: pip install 'sal-edge[export]'")
+
+from sal_export.parity import FRAMES, Parity  # noqa: E402 - after the check for what it needs
+from sal_export.pipeline import ExportOptions, export_onnx, load_network  # noqa: E402
+from sal_export.step_graph import OPSET  # noqa: E402
+from sal_train.models import CONFIGS  # noqa: E402
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+@app.command()
+def sal_export(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(help="Weights: .safetensors of sal-train, or a released .pt; default: those that ship."),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="Configuration of a .pt; without a checkpoint: of a network with random weights. " + ", ".join(CONFIGS)
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The artifact; default: CONFIG-PRECISION.onnx here.")
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16"], typer.Option(help="Of the convolutions; states stay float32.")
+    ] = "fp32",
+    half: Annotated[bool, typer.Option("--half", help="The same as --precision fp16.")] = False,
+    imgsz: Annotated[tuple[int, int], typer.Option(help="Height and width of a frame, multiples of 16.")] = (192, 256),
+    batch: Annotated[int, typer.Option(help="Frames that step together.")] = 1,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the batch open instead.")] = False,
+    opset: Annotated[int, typer.Option(min=18, help="ONNX operator set.")] = OPSET,
+    fold: Annotated[
+        Literal["transposed", "shuffle", "none"], typer.Option(help="How upsampling and convolution are folded.")
+    ] = "transposed",
+    parity_frames: Annotated[int, typer.Option(min=1, help="Frames of the check against the network.")] = FRAMES,
+    parity_source: Annotated[str, typer.Option(help="Their source: video, picture, folder, glob or demo.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    exist_ok: Annotated[bool, typer.Option("--exist-ok", help="Overwrite the artifact if it exists.")] = False,
+) -> None:
+    """Turn a checkpoint into an artifact with explicit state, and prove it against PyTorch frame by frame."""
+    if half and precision == "fp32":
+        precision = "fp16"
+    if checkpoint is None and config is None:
+        checkpoint = default_model(CHECKPOINT)
+    network, origin = load_network(checkpoint, config, seed)
+    if "random_weights" in origin:
+        warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing")
+    for line in _alphas(network.config.name, network.recurrences.values()):
+        out.print(line)
+    path = output or Path(f"{network.config.name}-{precision}.onnx")
+    if path.suffix != ".onnx":
+        raise InputError(f"{path}: the artifact's name must end in .onnx")
+    options = ExportOptions(
+        precision, imgsz[0], imgsz[1], None if dynamic else batch, opset, fold, parity_source, parity_frames, exist_ok
+    )
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("loading", total=parity_frames)
+        manifest, parity = export_onnx(
+            network,
+            path,
+            options,
+            origin,
+            on_stage=lambda stage: bar.update(task, description=stage),
+            on_frame=lambda: bar.advance(task),
+        )
+    _report(path, manifest, parity)
+
+
+def _alphas(name: str, recurrences: object) -> list[str]:
+    """A line for each EMA, with the raw value where alpha was learnt: the two are easily confused (eq. 6 and 8)."""
+    from sal_train.models.recurrence import EMA
+
+    lines = []
+    for module in recurrences:  # type: ignore[attr-defined]
+        if isinstance(module, EMA):
+            raw = f", raw {float(module.raw_alpha):.4f} before its sigmoid" if module.config.learnt else ""
+            lines.append(f"{name}: alpha {float(module.alpha()):.4f} at layer {module.config.index}{raw}")
+    return lines
+
+
+def _report(path: Path, manifest: Manifest, parity: Parity) -> None:
+    """What was made, how well it agrees, and what to do with it."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    batch = "any batch" if manifest.batch is None else f"batch {manifest.batch}"
+    table.add_row("artifact", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    table.add_row("model", f"{manifest.model} {manifest.precision}, {manifest.height}x{manifest.width}, {batch}")
+    states = ", ".join(f"{s.input.name} {list(s.input.shape[1:])}" for s in manifest.states)
+    table.add_row("state", states or "none")
+    worst = parity.summary()
+    told = f"{len(parity.error)} frames of {parity.source}, state begun anew at {', '.join(map(str, parity.restarts))}"
+    table.add_row("parity", f"{told}, on {parity.backend}")
+    table.add_row("", f"map off by at most {worst['max_error']:.1e}, CC at least {worst['min_cc']:.6f}")
+    table.add_row(
+        "", f"KL at most {worst['max_kl']:.1e}, state off by at most {worst['max_state_drift']:.1e} of its peak"
+    )
+    table.add_row("drift", _drift(parity))
+    out.print(table)
+    out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4")
+
+
+def _drift(parity: Parity) -> str:
+    """The state's error at a few frames over the run: growth would show."""
+    count = len(parity.state)
+    chosen = sorted({0, *(count * part // 6 for part in range(1, 6)), count - 1})
+    return "  ".join(f"{frame}: {parity.state[frame]:.1e}" for frame in chosen)

@@ -1,0 +1,132 @@
+"""Checkpoint to artifact: load, fold, convert, trace, prove, write. A file appears only if it was proved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+
+from sal_export import step_graph
+from sal_export.fold import FoldForm, fold_upsampling
+from sal_export.half import activation_peaks, rescale, to_half
+from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
+from sal_runtime import atomic
+from sal_runtime.arrays import Pixels
+from sal_runtime.errors import CheckpointError, InputError
+from sal_runtime.manifest import Manifest
+from sal_train.checkpoint import load_checkpoint
+from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
+from sal_train.released import import_released
+
+PRECISIONS = ("fp32", "fp16")
+_RANGE_FRAMES = 16
+"""Frames on which activations are measured against fp16's range."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a user may ask of an export."""
+
+    precision: str = "fp32"
+    height: int = 192
+    width: int = 256
+    batch: int | None = 1
+    """Fixed batch size, or None for any."""
+    opset: int = step_graph.OPSET
+    fold: FoldForm = "transposed"
+    parity_source: str = "demo"
+    parity_frames: int = FRAMES
+    exist_ok: bool = False
+
+
+def load_network(
+    checkpoint: Path | None, config: str | None, seed: int = 0
+) -> tuple[RecurrentNetwork, dict[str, object]]:
+    """The network to export and what to say of its origin.
+
+    Args:
+        checkpoint: ``.safetensors`` of sal-train or a released ``.pt``; None draws random weights for ``config``.
+        config: needed without a checkpoint, and for a ``.pt`` that does not tell.
+        seed: of random weights.
+
+    Raises:
+        CheckpointError: the file cannot be used, or is of another configuration than was asked for.
+        InputError: neither file nor configuration.
+    """
+    if checkpoint is None:
+        if config is None:
+            raise InputError("name a checkpoint, or --config for a network with random weights")
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build_network(named_config(config)).eval(), {"random_weights": True, "seed": seed}
+    origin: dict[str, object] = {"checkpoint": checkpoint.name}
+    if checkpoint.suffix in (".pt", ".pth"):
+        return import_released(checkpoint, None if config is None else named_config(config)), origin
+    network = load_checkpoint(checkpoint)
+    if config is not None and network.config.name != config:
+        raise CheckpointError(f"{checkpoint}: is a {network.config.name}, not a {config}; leave out --config")
+    return network, origin
+
+
+def export_onnx(
+    network: RecurrentNetwork,
+    path: Path,
+    options: ExportOptions,
+    origin: dict[str, object] | None = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> tuple[Manifest, Parity]:
+    """Export ``network`` to ``path`` and prove the artifact against it.
+
+    Args:
+        network: in float32.
+        path: the ``.onnx`` to be.
+        options: precision, size and so on.
+        origin: of the weights, for the manifest.
+        on_stage: told what is under way.
+        on_frame: told after each frame of the check.
+
+    Raises:
+        InputError: a size, precision or batch that cannot be.
+        OutputError: the file exists or cannot be written.
+        ParityError: the artifact is outside the tolerance; nothing is left behind.
+    """
+    if options.precision not in PRECISIONS:
+        raise InputError(f"there is no precision {options.precision!r}; choose from {', '.join(PRECISIONS)}")
+    if options.parity_frames < 1:
+        raise InputError("the check needs at least one frame")
+    told = {**(origin or {}), "fold": options.fold, "opset": options.opset}
+    manifest = step_graph.describe(network, options.precision, options.height, options.width, options.batch, told)
+    with atomic.aside(path, options.exist_ok) as partial:
+        on_stage("reading frames")
+        frames = parity_frames(options.parity_source, options.parity_frames, options.height, options.width)
+        on_stage("tracing")
+        converted, scales = _convert(network, options, frames)
+        if scales:
+            manifest.provenance["range_exponents"] = {str(layer): exponent for layer, exponent in scales.items()}
+        model = step_graph.trace(converted, manifest, options.opset)
+        onnx.save(model, str(partial))
+        on_stage("checking")
+        parity = check_parity(network, partial, frames, options.parity_source, on_frame=on_frame)
+        require_parity(parity, str(path))
+        manifest = dataclasses.replace(manifest, parity=parity.to_dict())
+        step_graph.attach(model, manifest)
+        onnx.save(model, str(partial))
+    return manifest, parity
+
+
+def _convert(
+    network: RecurrentNetwork, options: ExportOptions, frames: list[Pixels]
+) -> tuple[RecurrentNetwork, dict[int, int]]:
+    """The network as it is traced: within fp16's range if that is wanted, folded, in its precision."""
+    scales: dict[int, int] = {}
+    converted = fold_upsampling(network, "none")
+    if options.precision == "fp16" and isinstance(converted, SalNetwork):
+        chosen = frames[:: max(1, len(frames) // _RANGE_FRAMES)]
+        scales = rescale(converted, activation_peaks(converted, (torch.from_numpy(f)[None] for f in chosen)))
+    converted = fold_upsampling(converted, options.fold)
+    return (to_half(converted) if options.precision == "fp16" else converted), scales
