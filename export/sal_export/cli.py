@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,18 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from sal_runtime.bundled import CHECKPOINT, default_model
-from sal_runtime.console import err, out, warn
-from sal_runtime.errors import InputError, MissingDependency
+from sal_runtime.console import err, needs_extra, out, warn
+from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
 
-for _package in ("torch", "torchvision", "safetensors", "onnx", "onnxscript"):
-    if importlib.util.find_spec(_package) is None:
-        raise MissingDependency(f"{_package} is not installed, and sal-export needs it: pip install 'sal-edge[export]'")
-
-from sal_export.parity import FRAMES, Parity  # noqa: E402 - after the check for what it needs
-from sal_export.pipeline import ExportOptions, export_onnx, load_network  # noqa: E402
-from sal_export.step_graph import OPSET  # noqa: E402
-from sal_train.models import CONFIGS  # noqa: E402
+with needs_extra("export"):
+    from sal_export.parity import FRAMES, Parity
+    from sal_export.pipeline import ExportOptions, export_onnx, load_network
+    from sal_export.step_graph import OPSET
+    from sal_train.models import CONFIGS
+    from sal_train.models.recurrence import EMA
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -96,8 +93,6 @@ def sal_export(
 
 def _alphas(name: str, recurrences: object) -> list[str]:
     """A line for each EMA, with the raw value where alpha was learnt: the two are easily confused (eq. 6 and 8)."""
-    from sal_train.models.recurrence import EMA
-
     lines = []
     for module in recurrences:  # type: ignore[attr-defined]
         if isinstance(module, EMA):

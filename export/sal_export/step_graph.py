@@ -51,8 +51,8 @@ def describe(
     first = -1 if batch is None else batch
     recurrences = []
     for config, module in zip(network.config.recurrences, network.recurrences.values(), strict=True):
-        alpha = float(module.alpha()) if isinstance(module, EMA) else None
-        raw = float(module.raw_alpha) if isinstance(module, EMA) and config.learnt else None
+        alpha = module.alpha().item() if isinstance(module, EMA) else None
+        raw = module.raw_alpha.item() if isinstance(module, EMA) and config.learnt else None
         recurrences.append(Recurrence(config.kind, config.index, alpha, raw))
     states = [
         StateSpec(

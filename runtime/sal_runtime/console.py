@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
+
+from sal_runtime.errors import MissingDependency, SalError
 
 out = Console(highlight=False)
 """Where results and summaries go."""
@@ -19,8 +23,6 @@ def launch(module: str, name: str) -> None:
 
     The module is imported in here, since a missing package or system library shows already then.
     """
-    from sal_runtime.errors import SalError
-
     try:
         app = importlib.import_module(module).app
         app(prog_name=name, standalone_mode=True)
@@ -30,6 +32,22 @@ def launch(module: str, name: str) -> None:
         fail("interrupted; nothing was kept", code=130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Within the block a package that is not installed becomes a sentence that names the extra.
+
+    Raises:
+        MissingDependency: instead of the ``ModuleNotFoundError``.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.startswith("sal_"):
+            raise
+        package = exc.name.split(".")[0]
+        raise MissingDependency(f"{package} is not installed: pip install 'sal-edge[{extra}]'") from exc
 
 
 def fail(message: str, code: int = 2) -> None:

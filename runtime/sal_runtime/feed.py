@@ -6,6 +6,7 @@ gets the newest frame, and those it never saw are counted.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -29,9 +30,11 @@ class Feed:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._waiting: queue.Queue[Frame | _End] = queue.Queue(1 if source.live else READ_AHEAD)
+        self._waiting: queue.Queue[tuple[Frame, int] | _End] = queue.Queue(1 if source.live else READ_AHEAD)
         self._stop = threading.Event()
+        self._lost = 0
         self.dropped = 0
+        """Frames of a live source that were overtaken before the one last given out."""
         self._thread = threading.Thread(target=self._read, name=f"feed {source.name}", daemon=True)
         self._thread.start()
 
@@ -50,7 +53,8 @@ class Feed:
                 if item.error is not None:
                     raise item.error
                 return
-            yield item
+            frame, self.dropped = item
+            yield frame
 
     def close(self) -> None:
         """Stop reading and release the source."""
@@ -78,18 +82,19 @@ class Feed:
         except BaseException as exc:  # whatever it is, the reader of this queue must hear of it
             error = exc
         finally:
-            self._hand_over(_End(error), keep=True)
+            self._hand_over(_End(error))
 
-    def _hand_over(self, item: Frame | _End, keep: bool = False) -> None:
+    def _hand_over(self, item: Frame | _End) -> None:
         """Put an item in the queue: a live source replaces the frame that nobody fetched, a file waits."""
+        overtake = self._source.live and isinstance(item, Frame)
         while not self._stop.is_set():
             try:
-                self._waiting.put(item, timeout=0.0 if self._source.live and not keep else 0.1)
+                self._waiting.put(
+                    (item, self._lost) if isinstance(item, Frame) else item, timeout=0.0 if overtake else 0.1
+                )
                 return
             except queue.Full:
-                if self._source.live and not keep:
-                    try:
+                if overtake:
+                    with contextlib.suppress(queue.Empty):
                         self._waiting.get_nowait()
-                        self.dropped += 1
-                    except queue.Empty:
-                        pass
+                        self._lost += 1

@@ -92,7 +92,7 @@ class Session:
         Raises:
             InputError: not such a frame, or the session has more than one slot.
             BackendError: the engine failed; the state is as it was.
-            StateError: the state is no longer finite.
+            StateError: the map is no longer finite; all slots have been reset.
         """
         if self.batch != 1:
             raise InputError(f"this session steps {self.batch} frames together: use step_batch")
@@ -124,9 +124,12 @@ class Session:
         self.steps += 1
         self.last = Step(tuple(self._carry[:, 0].tolist()), tuple(restarts), prepared - began, done - prepared)
         if not np.isfinite(saliency.sum()):
+            # Not even carry = 0 forgets an infinity: 0 * inf is not a number.
+            self.stream.restore([state.input.zeros(self.batch) for state in self.manifest.states])
+            self.reset()
             raise StateError(
-                f"the map is no longer finite at step {self.steps}: reset the session, and export the model in fp32 "
-                "if it happens again"
+                f"the map is no longer finite at step {self.steps}, so the state was reset; if it happens again, "
+                "export the model in fp32"
             )
         return saliency
 
@@ -162,7 +165,13 @@ class Session:
         self.stream.close()
 
     def _check(self, frame: Pixels) -> None:
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        if (
+            not isinstance(frame, np.ndarray)
+            or frame.dtype != np.uint8
+            or frame.ndim != 3
+            or frame.shape[2] != 3
+            or not frame.size
+        ):
             found = f"{frame.dtype}{list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
             raise InputError(f"a frame is uint8 [height, width, 3] in BGR order, not {found}")
 

@@ -60,7 +60,7 @@ class SourceOptions:
     """What a user may ask of a source."""
 
     stride: int = 1
-    """Every how manieth frame is taken (of a recording or a folder)."""
+    """Every how manieth frame is taken."""
     fps: float | None = None
     """Rate of pictures that have none of their own (a folder, a glob)."""
     allow_truncated: bool = False
@@ -92,7 +92,7 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     if text.isdigit() or text.startswith("/dev/video") or _URL.match(text):
         from sal_runtime.sources.live import LiveSource
 
-        return LiveSource(text)
+        return LiveSource(text, options)
     from sal_runtime.sources.images import ImageSource, is_image
 
     if path.is_dir() or is_image(path) or (any(c in text for c in "*?[") and not path.exists()):

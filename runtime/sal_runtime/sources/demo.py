@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sal_runtime.arrays import Pixels
+from sal_runtime.console import needs_extra
 from sal_runtime.errors import MissingDependency
 from sal_runtime.sources import Frame, SourceOptions
 from sal_runtime.vision import cv2
@@ -37,7 +38,7 @@ _SHOTS = (
     _Shot("astronaut.png", (0.55, 0.36, 0.95), (0.42, 0.26, 0.55)),
     _Shot("coffee.png", (0.38, 0.50, 0.75), (0.62, 0.50, 0.75)),
     _Shot("chelsea.png", (0.55, 0.52, 0.70), (0.45, 0.45, 0.90)),
-    _Shot("motorcycle_left.png", (0.35, 0.50, 0.65), (0.65, 0.55, 0.70)),
+    _Shot("motorcycle_left.png", (0.40, 0.50, 0.65), (0.60, 0.55, 0.75)),
     _Shot("rocket.jpg", (0.50, 0.55, 0.95), (0.50, 0.42, 0.60)),
 )
 
@@ -87,12 +88,8 @@ def _photograph(name: str) -> Pixels:
     Raises:
         MissingDependency: scikit-image, or this picture of it, is not installed.
     """
-    try:
+    with needs_extra("demo"):
         import skimage
-    except ImportError as exc:
-        raise MissingDependency(
-            "the demo clip is made of scikit-image's photographs: pip install 'sal-edge[demo]'"
-        ) from exc
     path = Path(skimage.__file__).parent / "data" / name
     image: Pixels | None = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:

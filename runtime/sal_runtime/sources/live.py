@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sal_runtime.errors import SourceError
-from sal_runtime.sources import Frame
+from sal_runtime.sources import Frame, SourceOptions
 from sal_runtime.vision import cv2
 
 OPEN_TIMEOUT_MS = 8000
@@ -24,12 +24,12 @@ class LiveSource:
     live = True
     frames: int | None = None
 
-    def __init__(self, text: str) -> None:
-        self.name = text
+    def __init__(self, text: str, options: SourceOptions) -> None:
+        self.name, self._stride = text, options.stride
         self._closed = threading.Event()
         self._capture = self._open()
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = rate if 0 < rate <= 1000 else 30.0
+        self.fps = (rate if 0 < rate <= 1000 else 30.0) / options.stride
         self.reconnects = 0
         self._reading = False
 
@@ -49,7 +49,8 @@ class LiveSource:
                     self._reconnect()
                     continue
                 now = time.perf_counter()
-                yield Frame(image, time.monotonic(), index, f"{index:06d}", now - began)
+                if index % self._stride == 0:
+                    yield Frame(image, time.monotonic(), index, f"{index:06d}", now - began)
                 index += 1
         finally:
             self._capture.release()

@@ -27,7 +27,7 @@ class EMA(nn.Module):
             self.raw_alpha = nn.Parameter(torch.tensor(math.log(config.alpha / (1.0 - config.alpha))))
 
     def alpha(self) -> Tensor:
-        """The effective alpha, a scalar: sigmoid(p) where learnt (eq. 8), else the configured constant."""
+        """The effective alpha, a scalar tensor: sigmoid(p) where learnt (eq. 8), else the configured constant."""
         return self.raw_alpha.sigmoid() if self.config.learnt else torch.tensor(self.config.alpha)
 
     def forward(self, layer: nn.Module, x: Tensor, carry: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,17 +27,17 @@ class RecurrentNetwork(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, config: NetworkConfig, recurrences: Sequence[EMA | ConvLSTM]) -> None:
+    def __init__(
+        self, config: NetworkConfig, recurrences: Sequence[EMA | ConvLSTM], outputs: Sequence[tuple[int, int]]
+    ) -> None:
+        """Take the recurrences of ``config``, in order, and the channels and stride of each one's state."""
         super().__init__()
         self.config = config
+        self._outputs = list(outputs)
         self.recurrences = nn.ModuleDict(
             {str(r.index): module for r, module in zip(config.recurrences, recurrences, strict=True)}
         )
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN), persistent=False)
-
-    def layer_outputs(self, index: int) -> tuple[int, int]:
-        """Channels and stride of the state that stands at layer ``index``."""
-        raise NotImplementedError
 
     def pass_through(
         self, x: Tensor, carries: Sequence[Tensor], states: Sequence[Tensor]
@@ -107,8 +107,7 @@ class RecurrentNetwork(nn.Module):
     def state_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(C, h, w) of every state for frames of that size."""
         shapes = []
-        for recurrence, module in zip(self.config.recurrences, self.recurrences.values(), strict=True):
-            channels, stride = self.layer_outputs(recurrence.index)
+        for (channels, stride), module in zip(self._outputs, self.recurrences.values(), strict=True):
             assert isinstance(module, EMA | ConvLSTM)
             shapes += [(channels, height // stride, width // stride)] * module.states
         return shapes
@@ -132,6 +131,6 @@ class RecurrentNetwork(nn.Module):
                 continue
             alpha = module.alpha()
             first = alpha if first is None else first
-            exponent = 1.0 if alpha is first else math.log1p(-float(alpha)) / math.log1p(-float(first))
+            exponent = 1.0 if alpha is first else math.log1p(-alpha.item()) / math.log1p(-first.item())
             own.append(carry if exponent == 1.0 else carry**exponent)
         return own

@@ -17,20 +17,18 @@ class SalNetwork(RecurrentNetwork):
 
     def __init__(self, config: NetworkConfig) -> None:
         layers = build_layers(config.width)
+        # An EMA's state is its layer's output; a ConvLSTM stands before its layer. Kept, since folding changes layers.
+        outputs = [channels_and_stride(layers, r.index - (r.kind == "convlstm")) for r in config.recurrences]
         super().__init__(
             config,
             [
-                EMA(r) if r.kind == "ema" else ConvLSTM(r, channels_and_stride(layers, r.index - 1)[0])
-                for r in config.recurrences
+                EMA(r) if r.kind == "ema" else ConvLSTM(r, channels)
+                for r, (channels, _) in zip(config.recurrences, outputs, strict=True)
             ],
+            outputs,
         )
         self.salgan = layers
         _initialise(self)
-
-    def layer_outputs(self, index: int) -> tuple[int, int]:
-        """Channels and stride of the state at layer ``index``: an EMA's is its output, a ConvLSTM's is its input."""
-        before = isinstance(self.recurrences[str(index)], ConvLSTM)
-        return channels_and_stride(self.salgan, index - 1 if before else index)
 
     def pass_through(
         self, x: Tensor, carries: Sequence[Tensor], states: Sequence[Tensor]

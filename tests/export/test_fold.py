@@ -1,0 +1,36 @@
+"""The upsampling fold is exact, in both forms and at the picture's edges."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from sal_export.fold import FoldForm, UpsampleByShuffle, fold_upsampling, transposed
+from sal_train.models import build_network, named_config
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("form", [transposed, UpsampleByShuffle])
+def test_the_fold_is_exact(form: object, bias: bool, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 5, 3, padding=1, bias=bias).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    expected = conv(nn.Upsample(scale_factor=2)(x))
+    folded = form(conv)  # type: ignore[operator]
+    assert torch.allclose(folded.double()(x), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["transposed", "shuffle"])
+@pytest.mark.parametrize("name", ["salema30", "salema7-54"])
+def test_a_folded_network_gives_the_same_maps(name: str, form: FoldForm) -> None:
+    torch.manual_seed(0)
+    network = build_network(dataclasses.replace(named_config(name), width=0.1)).eval()
+    weights = {n: t.clone() for n, t in network.state_dict().items()}
+    folded = fold_upsampling(network, form)
+    frames = torch.randint(0, 256, (1, 3, 32, 48, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.allclose(network.clip(frames)[0], folded.clip(frames)[0], atol=1e-5)
+    assert not [m for m in folded.modules() if isinstance(m, nn.Upsample)]
+    assert all(torch.equal(network.state_dict()[n], t) for n, t in weights.items()), "the original is not touched"
