@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sal_runtime.arrays import AnyArray
 from sal_runtime.errors import InputError
-from sal_train.metrics.distribution import EPSILON, flat
+from sal_train.metrics.distribution import EPSILON, deviation, flat, mean
 
 JITTER = 1e-7
 """Height of the noise that parts equal values before AUC-Judd."""
@@ -63,9 +63,10 @@ def auc_shuffled(prediction: AnyArray, fixations: AnyArray, others: AnyArray, rn
     _, elsewhere = _pair(prediction, others)
     if not at.size or not elsewhere.size or flat(values):
         return math.nan
-    lowest, span = values.min(), values.max() - values.min()
-    hits = _reaching((values[at] - lowest) / span)
-    reach = _reaching((values[elsewhere] - lowest) / span)
+    lowest = float(values.min())
+    span = float(values.max()) - lowest
+    hits = _reaching((values[at].astype(np.float64) - lowest) / span)
+    reach = _reaching((values[elsewhere].astype(np.float64) - lowest) / span)
     count = min(at.size, elsewhere.size)
     if count < elsewhere.size:
         # From how many reach each threshold to how many lie between it and the next higher one; draw; and back.
@@ -78,7 +79,7 @@ def nss(prediction: AnyArray, fixations: AnyArray) -> float:
     values, at = _pair(prediction, fixations)
     if not at.size or flat(values):
         return math.nan
-    return float((values[at].mean() - values.mean()) / values.std(ddof=1))
+    return (mean(values[at]) - mean(values)) / deviation(values)
 
 
 def information_gain(prediction: AnyArray, fixations: AnyArray, baseline: AnyArray) -> float:
@@ -109,19 +110,19 @@ def _reaching(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return values.size - np.searchsorted(np.sort(values), thresholds, side="left")
 
 
-def _share_at(values: npt.NDArray[np.float64], at: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def _share_at(values: AnyArray, at: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """What the map, stretched to 0..1 and divided by its sum, holds at some of its pixels."""
-    lowest = values.min()
-    share: npt.NDArray[np.float64] = (values[at] - lowest) / (values.sum() - lowest * values.size)
+    lowest = float(values.min())
+    share: npt.NDArray[np.float64] = (values[at] - lowest) / ((mean(values) - lowest) * values.size)
     return share
 
 
-def _pair(values: AnyArray, fixations: AnyArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """The map as a float64 vector, and the places in it that were fixated.
+def _pair(values: AnyArray, fixations: AnyArray) -> tuple[AnyArray, npt.NDArray[np.intp]]:
+    """The map as a vector, and the places in it that were fixated.
 
     Raises:
         InputError: two sizes.
     """
     if values.shape != fixations.shape:
         raise InputError(f"the map is {list(values.shape)} and its fixations {list(fixations.shape)}; resize the map")
-    return np.asarray(values, np.float64).ravel(), np.flatnonzero(fixations)
+    return values.reshape(-1), np.flatnonzero(fixations)

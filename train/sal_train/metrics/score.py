@@ -85,14 +85,13 @@ def score_frame(
     if not (math.isfinite(prediction.min()) and math.isfinite(prediction.max())):
         raise InputError("the prediction holds values that are not finite; the network has diverged or is damaged")
     at_size = _fit(prediction, fixations)
-    density = None if target is None else target.astype(np.float64)
     noise, draws = rng.spawn(2)
     asked: dict[str, Callable[[], float]] = {
         "auc_judd": lambda: auc_judd(at_size, fixations, noise),
         "nss": lambda: nss(at_size, fixations),
-        "cc": lambda: math.nan if density is None else cc(at_size, density),
-        "sim": lambda: math.nan if density is None else sim(at_size, density),
-        "kl": lambda: math.nan if density is None else kl(at_size, density),
+        "cc": lambda: math.nan if target is None else cc(at_size, target),
+        "sim": lambda: math.nan if target is None else sim(at_size, target),
+        "kl": lambda: math.nan if target is None else kl(at_size, target),
     }
     if others is not None:
         asked["auc_shuffled"] = lambda: auc_shuffled(at_size, fixations, others, draws)
@@ -148,7 +147,8 @@ def _in_order(jobs: Iterator[Future[Scores]], ahead: int) -> Iterator[Scores]:
 
 
 def _fit(density: AnyArray, fixations: AnyArray) -> AnyArray:
-    """A density [h, w] at the size of the fixations, as float64."""
-    if density.shape != fixations.shape:
-        density = np.maximum(resize_bicubic(density, *fixations.shape), 0.0)
-    return density.astype(np.float64)
+    """A density [h, w] at the size of the fixations."""
+    if density.shape == fixations.shape:
+        return density
+    resized = resize_bicubic(density, *fixations.shape)
+    return np.maximum(resized, 0.0, out=resized)
