@@ -22,7 +22,7 @@ from sal_runtime.errors import InputError
 EPSILON = float(np.finfo(np.float64).eps)
 """MATLAB's ``eps``, with which the benchmark keeps logarithms and quotients finite."""
 
-_PIECE = 32768
+_PIECE = 65536
 """Pixels that are worked on at a time."""
 
 _Doubles: TypeAlias = npt.NDArray[np.float64]

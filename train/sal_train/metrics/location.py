@@ -7,6 +7,7 @@ or a prediction without contrast, gives NaN, which the averages leave out and co
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,22 @@ SPLITS, STEP = 100, 0.1
 """Shuffled AUC: how many samples of the other fixations are drawn, and the distance of its thresholds."""
 
 
+class _Scratch(threading.local):
+    """A vector that each thread keeps from one frame to the next: fresh memory for every frame holds up the others."""
+
+    def __init__(self) -> None:
+        self.vector = np.empty(0)
+
+    def doubles(self, size: int) -> npt.NDArray[np.float64]:
+        """A vector of any content, to be used until the next call."""
+        if self.vector.size != size:
+            self.vector = np.empty(size)
+        return self.vector
+
+
+_scratch = _Scratch()
+
+
 def auc_judd(prediction: AnyArray, fixations: AnyArray, rng: np.random.Generator | None = None) -> float:
     """Area under the curve of fixated against other pixels, with a threshold at every fixated value; 0 to 1.
 
@@ -34,8 +51,12 @@ def auc_judd(prediction: AnyArray, fixations: AnyArray, rng: np.random.Generator
     values, at = _pair(prediction, fixations)
     if not at.size or flat(values):
         return math.nan
-    ranked = np.zeros(values.size) if rng is None else rng.random(values.size)
-    ranked *= JITTER
+    ranked = _scratch.doubles(values.size)
+    if rng is None:
+        ranked[:] = 0.0
+    else:
+        rng.random(out=ranked)
+        ranked *= JITTER
     ranked += values
     # The benchmark stretches the map to 0..1 here. Only the order of the values matters, so it can be left out.
     thresholds = np.sort(ranked[at])[::-1]
