@@ -3,6 +3,7 @@
     SalError
     ├── MissingDependency   a package or a system library is absent; says what to install
     ├── ArtifactError       the model file: not one of ours, damaged, of an unknown version
+    ├── DataError           a dataset's folder or file that is missing, unreadable or unfit
     ├── CheckpointError     trained weights: damaged, unsafe, or not fitting their configuration
     ├── BackendError        an inference engine refused; the vendor's exception is the cause
     ├── InputError          a frame or an argument that does not fit the model
@@ -31,6 +32,10 @@ class ArtifactError(SalError):
 
 class CheckpointError(SalError):
     """The weights cannot be read or do not fit the network."""
+
+
+class DataError(SalError):
+    """A dataset's folder or file is missing, unreadable or unfit."""
 
 
 class BackendError(SalError):
