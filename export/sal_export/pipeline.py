@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from sal_runtime.arrays import Pixels
 from sal_runtime.errors import CheckpointError, InputError
 from sal_runtime.manifest import Manifest
 from sal_train.checkpoint import load_checkpoint
+from sal_train.contract import describe
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
 from sal_train.released import import_released
 
@@ -99,8 +101,9 @@ def export_onnx(
         raise InputError(f"there is no precision {options.precision!r}; choose from {', '.join(PRECISIONS)}")
     if options.parity_frames < 1:
         raise InputError("the check needs at least one frame")
-    told = {**(origin or {}), "fold": options.fold, "opset": options.opset}
-    manifest = step_graph.describe(network, options.precision, options.height, options.width, options.batch, told)
+    versions = {name: importlib.metadata.version(name) for name in ("sal-edge", "torch", "onnx", "onnxscript")}
+    told = {**(origin or {}), "fold": options.fold, "opset": options.opset, "versions": versions}
+    manifest = describe(network, options.precision, options.height, options.width, options.batch, told)
     with atomic.aside(path, options.exist_ok) as partial:
         on_stage("reading frames")
         frames = parity_frames(options.parity_source, options.parity_frames, options.height, options.width)

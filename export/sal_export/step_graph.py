@@ -7,7 +7,6 @@ to show.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import logging
 import warnings
@@ -16,64 +15,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sal_runtime.errors import InputError
-from sal_runtime.manifest import METADATA_KEY, Manifest, Recurrence, StateSpec, TensorSpec
-from sal_train.checkpoint import weights_sha256
-from sal_train.models import PIXEL_MEAN, RecurrentNetwork
-from sal_train.models.recurrence import EMA
+from sal_runtime.manifest import METADATA_KEY, Manifest
+from sal_train.models import RecurrentNetwork
 
 OPSET = 18
 """Read by TensorRT 10.3 (JetPack 6.2), OpenVINO and every ONNX Runtime that we support."""
-
-
-def describe(
-    network: RecurrentNetwork, precision: str, height: int, width: int, batch: int | None, provenance: dict[str, object]
-) -> Manifest:
-    """The manifest of a network's step.
-
-    Args:
-        network: in float32, before any folding.
-        precision: of the artifact to come.
-        height: of a frame, in pixels.
-        width: of a frame, in pixels.
-        batch: fixed batch size, or None for any.
-        provenance: where the weights came from; hashes and versions are added here.
-
-    Raises:
-        InputError: a side is not a multiple of the network's stride, or the batch is not positive.
-    """
-    for side, size in (("height", height), ("width", width)):
-        if size < network.stride or size % network.stride:
-            nearest = max(network.stride, round(size / network.stride) * network.stride)
-            raise InputError(f"the {side} {size} is not a multiple of {network.stride}; the nearest is {nearest}")
-    if batch is not None and batch < 1:
-        raise InputError(f"a batch of {batch} frames makes no sense; give 1 or more")
-    first = -1 if batch is None else batch
-    recurrences = []
-    for config, module in zip(network.config.recurrences, network.recurrences.values(), strict=True):
-        alpha = module.alpha().item() if isinstance(module, EMA) else None
-        raw = module.raw_alpha.item() if isinstance(module, EMA) and config.learnt else None
-        recurrences.append(Recurrence(config.kind, config.index, alpha, raw))
-    states = [
-        StateSpec(
-            TensorSpec(f"state{i}", "float32", (first, *shape)),
-            TensorSpec(f"state{i}_next", "float32", (first, *shape)),
-        )
-        for i, shape in enumerate(network.state_shapes(height, width))
-    ]
-    versions = {name: importlib.metadata.version(name) for name in ("sal-edge", "torch", "onnx", "onnxscript")}
-    return Manifest(
-        model=network.config.name,
-        precision=precision,
-        frame=TensorSpec("frame", "uint8", (first, height, width, 3)),
-        carry=TensorSpec("carry", "float32", (first, 1)),
-        saliency=TensorSpec("saliency", "float32", (first, height, width)),
-        states=tuple(states),
-        recurrences=tuple(recurrences),
-        reference_fps=network.config.reference_fps,
-        pixel_mean=PIXEL_MEAN,
-        provenance={"weights_sha256": weights_sha256(network), "versions": versions, **provenance},
-    )
 
 
 def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> onnx.ModelProto:

@@ -92,7 +92,7 @@ def test_every_frame_of_a_real_clip_is_there_at_its_rate(model: Path, tmp_path: 
     saved = np.diff([other.image[:, :768].mean() for _, other in pairs])
     likeness = {lag: np.corrcoef(flicker[5:-5], np.roll(saved, lag)[5:-5])[0, 1] for lag in range(-3, 4)}
     assert likeness[0] > 0.9
-    assert max(value for lag, value in likeness.items() if lag) < 0.7
+    assert max(value for lag, value in likeness.items() if lag) < likeness[0] - 0.05
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".webm", ".mov"])

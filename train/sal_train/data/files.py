@@ -116,7 +116,7 @@ def _decode(path: Path, flag: int) -> AnyArray:
         data = np.fromfile(path, np.uint8)
     except OSError as exc:
         raise DataError(f"{path}: cannot be read ({exc.strerror}); fetch the file again") from exc
-    picture = cv2.imdecode(data, flag) if data.size else None
+    picture: AnyArray | None = cv2.imdecode(data, flag) if data.size else None
     if picture is None:
         raise DataError(f"{path}: is damaged or not a picture; fetch the file again or remove it")
     return picture

@@ -1,4 +1,4 @@
-"""The configurations of the paper's tables 1 to 4, as data.
+"""The configurations of the paper's tables 1 to 4, and the compact ones, as data.
 
 SalBCE, SalEMA and SalCLSTM are one network with recurrences at different places; a row of a table is a value of
 :class:`NetworkConfig`, never a class of its own.
@@ -45,6 +45,8 @@ class NetworkConfig:
     """The name on the command line."""
     recurrences: tuple[RecurrenceConfig, ...] = ()
     """In the order of their layers; none for SalBCE."""
+    architecture: Literal["salgan", "compact"] = "salgan"
+    """``salgan``: the paper's 62 layers; ``compact``: the small network, whose one recurrence stands at its stage 5."""
     width: float = 1.0
     """Factor on every layer's channels; 1 is the paper's, less is for tests."""
     reference_fps: float = PAPER_FPS
@@ -87,6 +89,8 @@ CONFIGS: dict[str, NetworkConfig] = {
         NetworkConfig("salema7-54", (_ema(7, alpha=0.3), _ema(54, alpha=0.3))),
         NetworkConfig("salclstm30", (RecurrenceConfig("convlstm", 30),)),
         NetworkConfig("salclstm30-peephole", (RecurrenceConfig("convlstm", 30, peephole=True),)),
+        NetworkConfig("compact-ema", (_ema(5, alpha=0.3),), "compact"),
+        NetworkConfig("compact-clstm", (RecurrenceConfig("convlstm", 5),), "compact"),
     )
 }
 """Every configuration by its name."""

@@ -1,0 +1,50 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each makes its own environment; only Python 3.10+ is needed.
+PYTHON ?= python3
+VENV := .venv
+DEMO_VENV := .venv-demo
+DEMO_OUT := demo-output
+
+.PHONY: help demo test quick lint clean
+
+help:
+	@echo "make demo   the runtime without torch, run on real photographs; shows where to look"
+	@echo "make test   everything: installs what the tests need, lints, types, tests"
+	@echo "make quick  the tests that take seconds"
+	@echo "make lint   ruff and mypy"
+	@echo "make clean  remove what the above made"
+
+demo: $(DEMO_VENV)/ready
+	@mkdir -p $(DEMO_OUT)
+	$(DEMO_VENV)/bin/sal-run --source demo --save $(DEMO_OUT)/saliency.mp4 --save-maps $(DEMO_OUT)/maps \
+		--save-jsonl $(DEMO_OUT)/frames.jsonl --exist-ok
+	@echo "Look at $(DEMO_OUT)/saliency.mp4 (any player) or at the maps in $(DEMO_OUT)/maps."
+
+test: lint
+	$(VENV)/bin/python -m pytest
+
+quick: $(VENV)/ready
+	$(VENV)/bin/python -m pytest -m "not slow" -x -q
+
+lint: $(VENV)/ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT)
+
+$(DEMO_VENV)/ready: EXTRAS := demo
+$(VENV)/ready: EXTRAS := dev
+
+# opencv-python wants libGL of the system; where that is absent, the build without a screen takes its place.
+$(DEMO_VENV)/ready $(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(@D)/bin/python -c 'import cv2' 2>/dev/null || { \
+		echo "no libGL here: taking opencv-python-headless"; \
+		$(@D)/bin/python -m pip uninstall --quiet --yes opencv-python; \
+		$(@D)/bin/python -m pip install --quiet --constraint constraints.txt opencv-python-headless; }
+	@touch $@
