@@ -10,6 +10,7 @@
     ├── SourceError         a video, folder or camera that cannot be read
     ├── OutputError         a file that cannot be written, or must not be overwritten
     ├── StateError          a recurrent state that is not finite or belongs to another model
+    ├── TrainingError       a training that cannot go on: a loss that is not finite, a state that does not fit
     └── ParityError         an exported artifact that does not compute what its network computes
 
 A message is one sentence that names the thing at fault and what to do about it. At the command line it is printed alone
@@ -56,6 +57,10 @@ class OutputError(SalError):
 
 class StateError(SalError):
     """The recurrent state cannot be used."""
+
+
+class TrainingError(SalError):
+    """A training cannot start, resume or go on."""
 
 
 class ParityError(SalError):

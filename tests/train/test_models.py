@@ -115,7 +115,7 @@ def test_two_clips_with_the_state_between_are_one(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_parameter_learns_from_a_clip(name: str) -> None:
     network = small(name)
-    maps, *_ = network.clip(pictures(1, 3))
+    maps, *_ = network.clip(pictures(2, 3))
     weights = {name: p for name, p in network.named_parameters() if "bias" not in name}
     gradients = torch.autograd.grad(maps.sum(), list(weights.values()))
     assert not [name for name, gradient in zip(weights, gradients, strict=True) if not gradient.abs().sum() > 0]

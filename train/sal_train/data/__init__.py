@@ -1,6 +1,7 @@
 """Datasets of video and photographs with eye fixations, and the training samples made of them; no torch here."""
 
 from sal_train.data.clip import Clip
+from sal_train.data.colour import Colour
 from sal_train.data.layouts import LAYOUTS, open_dataset, recognise
 from sal_train.data.motion import Augment, Motion
 from sal_train.data.points import resize_fixations
@@ -13,6 +14,7 @@ __all__ = [
     "Augment",
     "Clip",
     "ClipSamples",
+    "Colour",
     "Epoch",
     "Motion",
     "Passage",

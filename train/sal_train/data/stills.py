@@ -14,6 +14,7 @@ import numpy as np
 from sal_runtime.arrays import AnyArray, Pixels
 from sal_runtime.errors import DataError
 from sal_train.data.clip import Clip
+from sal_train.data.colour import Colour
 from sal_train.data.motion import Motion
 from sal_train.data.points import Points, move, to_mask, to_points
 from sal_train.data.samples import Sample, empty_sample
@@ -47,6 +48,7 @@ class StillSamples:
         length: int = 4,
         *,
         cache: bool = False,
+        colour: Colour | None = None,
         seed: int = 0,
         workers: int = 2,
     ) -> None:
@@ -57,6 +59,7 @@ class StillSamples:
             motion: how the camera moves.
             size: (H, W) of frames and maps.
             length: frames a sample.
+            colour: how light and colour change; None leaves them.
             cache: keep the photographs in memory, uint8 at their own size: 0.8 MB each at 512x384.
             seed: of order and motion.
             workers: threads that read.
@@ -74,7 +77,8 @@ class StillSamples:
         self.clips = [clip for clip, fit in zip(clips, usable, strict=True) if fit]
         self.left_out = tuple(clip.name for clip, fit in zip(clips, usable, strict=True) if not fit)
         """Names of the photographs whose map is empty or constant."""
-        self.motion, self.size, self.length, self.seed = motion, size, length, seed
+        self.motion, self.colour = motion, colour
+        self.size, self.length, self.seed = size, length, seed
         self._cache = [still for still in stills if still is not None]
         if not self.clips:
             raise DataError(f"none of {len(clips)} photographs has a map that says anything; look at the maps' files")
@@ -109,6 +113,8 @@ class StillSamples:
             if view.max() >= _FAINT * strongest:
                 sample.maps[place] = view / view.max()
                 sample.labelled[place] = True
+        if self.colour is not None:
+            sample.frames[:] = self.colour(sample.frames, generator(self.seed, epoch, number, 0))
         return sample
 
 

@@ -1,0 +1,1 @@
+"""The training loop and what it keeps: batches, running averages, records, and the state that a resumed run needs."""
