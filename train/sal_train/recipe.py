@@ -163,11 +163,13 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
         raise InputError(f"recipe {name}: {where}: {first['msg'].removeprefix('Value error, ')}") from exc
 
 
-def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+def _read(name: str, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A recipe's values, with those it is based on filled in."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"there is no recipe {name!r}; choose from {', '.join(shipped())}, or give a .yaml file")
+    if path in seen:
+        raise InputError(f"{path}: is based on itself")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
@@ -178,11 +180,9 @@ def _read(name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
     values = {"name": path.stem, **values}
     if base is None:
         return values
-    if base in seen:
-        raise InputError(f"{path}: is based on itself")
     if not str(base).endswith((".yaml", ".yml")) and (path.parent / f"{base}.yaml").is_file():
         base = str(path.parent / f"{base}.yaml")
-    return _merge(_read(str(base), (*seen, str(base))), values)
+    return _merge(_read(str(base), (*seen, path)), values)
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
