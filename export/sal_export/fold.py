@@ -1,4 +1,6 @@
-"""The upsampling fold: nearest x2 followed by a 3x3 convolution, computed on the small picture.
+"""Exact rewritings of layers before tracing: batch normalisation into its convolution, and the upsampling fold.
+
+The upsampling fold: nearest x2 followed by a 3x3 convolution, computed on the small picture.
 
 Each output pixel of that pair reads only a 2x2 neighbourhood of the small picture, with taps that fall on the same
 pixel summed; which taps, depends on whether its row and column are even or odd. That is exact in real numbers and
@@ -15,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sal_train.models import RecurrentNetwork
 
@@ -38,6 +41,17 @@ def fold_upsampling(network: RecurrentNetwork, form: FoldForm) -> RecurrentNetwo
                 assert isinstance(second, nn.Conv2d)
                 row[index] = nn.Identity()
                 row[index + 1] = transposed(second) if form == "transposed" else UpsampleByShuffle(second)
+    return network
+
+
+def fold_batch_norm(network: RecurrentNetwork) -> RecurrentNetwork:
+    """A copy in evaluation mode in which every convolution has taken up the batch normalisation that follows it."""
+    network = copy.deepcopy(network).eval()
+    for row in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for index in range(len(row) - 1):
+            conv, norm = row[index], row[index + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                row[index], row[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
     return network
 
 

@@ -12,7 +12,7 @@ import onnx
 import torch
 
 from sal_export import step_graph
-from sal_export.fold import FoldForm, fold_upsampling
+from sal_export.fold import FoldForm, fold_batch_norm, fold_upsampling
 from sal_export.half import activation_peaks, rescale, to_half
 from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
 from sal_runtime import atomic
@@ -127,7 +127,7 @@ def _convert(
 ) -> tuple[RecurrentNetwork, dict[int, int]]:
     """The network as it is traced: within fp16's range if that is wanted, folded, in its precision."""
     scales: dict[int, int] = {}
-    converted = fold_upsampling(network, "none")
+    converted = fold_batch_norm(network)
     if options.precision == "fp16" and isinstance(converted, SalNetwork):
         chosen = frames[:: max(1, len(frames) // _RANGE_FRAMES)]
         scales = rescale(converted, activation_peaks(converted, (torch.from_numpy(f)[None] for f in chosen)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sal_export.fold import FoldForm, UpsampleByShuffle, fold_upsampling, transposed
+from sal_export.fold import FoldForm, UpsampleByShuffle, fold_batch_norm, fold_upsampling, transposed
 from sal_train.models import build_network, named_config
 
 
@@ -34,3 +34,17 @@ def test_a_folded_network_gives_the_same_maps(name: str, form: FoldForm) -> None
         assert torch.allclose(network.clip(frames)[0], folded.clip(frames)[0], atol=1e-5)
     assert not [m for m in folded.modules() if isinstance(m, nn.Upsample)]
     assert all(torch.equal(network.state_dict()[n], t) for n, t in weights.items()), "the original is not touched"
+
+
+def test_batch_normalisation_goes_into_its_convolution() -> None:
+    torch.manual_seed(0)
+    network = build_network(dataclasses.replace(named_config("compact-ema"), width=0.25))
+    frames = torch.randint(0, 256, (4, 2, 64, 64, 3), dtype=torch.uint8)
+    network.clip(frames)  # in training mode: fills the statistics with something
+    network.eval()
+    folded = fold_batch_norm(network)
+    assert [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for one, other in zip(network.clip(frames), folded.clip(frames), strict=True):
+            assert torch.allclose(one, other, atol=1e-5)
