@@ -45,6 +45,7 @@ $(DEMO_VENV)/ready $(VENV)/ready: pyproject.toml constraints.txt
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@$(@D)/bin/python -c 'import cv2' 2>/dev/null || { \
 		echo "no libGL here: taking opencv-python-headless"; \
+		version=$$($(@D)/bin/python -m pip show opencv-python | sed -n 's/^Version: //p'); \
 		$(@D)/bin/python -m pip uninstall --quiet --yes opencv-python; \
-		$(@D)/bin/python -m pip install --quiet --constraint constraints.txt opencv-python-headless; }
+		$(@D)/bin/python -m pip install --quiet "opencv-python-headless==$$version"; }
 	@touch $@

@@ -1,8 +1,8 @@
 """Does the recurrence do its work? Maps with the state against maps of each frame alone, where the truth is known.
 
 Photographs with fixations become clips by a camera that pans over them, and by an object that crosses them; sensor
-noise is added, since real frames are never alike. A good recurrence makes maps change less from frame to frame and loses
-little of what they say: the fixations that move along, the object's place.
+noise is added, since real frames are never alike. A good recurrence makes maps change less from frame to frame and
+loses little of what they say: the fixations that move along, the object's place.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def picture(engine: Engine, clip: MovingClip, columns: int = 5) -> Pixels:
 
 def _noisy(frames: Pixels, rng: np.random.Generator) -> Pixels:
     noise = rng.standard_normal(frames.shape, np.float32) * NOISE
-    return np.clip(frames + noise, 0, 255).astype(np.uint8)
+    noisy: Pixels = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def _cross(frames: Pixels, rng: np.random.Generator) -> tuple[Pixels, Mask]:
@@ -154,7 +155,7 @@ def _nss(maps: Floats, truth: Mask) -> float:
 
 
 def _outlined(frame: Pixels, truth: Mask, kind: str) -> Pixels:
-    drawn = frame.copy()
+    drawn: Pixels = frame.copy()
     if kind == "object":
         found = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
         cv2.drawContours(drawn, found, -1, (255, 255, 255), 1)
