@@ -1,0 +1,138 @@
+"""The command ``sal-bench``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from sal_bench.measure import FRAMES, ROUNDS, SCENARIOS, Options, measure
+from sal_bench.page import claim_files, print_report, write_report
+from sal_bench.report import Report
+from sal_bench.warmup import SECONDS
+from sal_runtime.bundled import default_model
+from sal_runtime.console import DefaultCommandGroup, err, out, warn
+from sal_runtime.errors import InputError
+
+app = typer.Typer(
+    cls=DefaultCommandGroup,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    subcommand_metavar="[run|compare|peers] ...",
+    help="How fast is a model here, and can the figure be believed? [b]run[/b] is meant where no command is named.",
+)
+
+_HOW, _MODEL, _OUTPUT = "How", "Model", "Output"
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder for report.json, .md, .html and .svg.", rich_help_panel=_OUTPUT),
+]
+ExistOk = Annotated[bool, typer.Option("--exist-ok", help="Overwrite files that exist.", rich_help_panel=_OUTPUT)]
+Threads = Annotated[int | None, typer.Option(min=1, help="Of CPU engines.", rich_help_panel=_MODEL)]
+Rounds = Annotated[
+    int, typer.Option(min=1, help="Turns that the contestants take; 6 or more decide.", rich_help_panel=_HOW)
+]
+WarmUp = Annotated[float, typer.Option(min=0.0, help="Least seconds; it goes on until stable.", rich_help_panel=_HOW)]
+
+
+@app.command()
+def run(
+    models: Annotated[
+        list[Path] | None, typer.Argument(help="Artifacts made by sal-export; default: the one that ships.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(SCENARIOS)}; may be given several times.", rich_help_panel=_HOW),
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Of stream: arrivals a second.", rich_help_panel=_HOW)] = 30.0,
+    deadline: Annotated[
+        float | None, typer.Option(min=0.0, help="Of stream: ms after arrival; default: 1/rate.", rich_help_panel=_HOW)
+    ] = None,
+    streams: Annotated[int, typer.Option(min=1, help="Of batch: how many.", rich_help_panel=_HOW)] = 4,
+    source: Annotated[
+        str | None, typer.Option(help="Video or folder; default: the demo's frames.", rich_help_panel=_HOW)
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Samples a run; p99 wants 662.", rich_help_panel=_HOW)] = FRAMES,
+    rounds: Rounds = ROUNDS,
+    warm_up: WarmUp = SECONDS,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="auto or an engine; may be given several times.", rich_help_panel=_MODEL)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of an engine that has the choice: f32, bf16.", rich_help_panel=_MODEL)
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or what the engine knows.", rich_help_panel=_MODEL)] = "cpu",
+    threads: Threads = None,
+    seed: Annotated[int, typer.Option(help="Of noise, where there are no pictures.", rich_help_panel=_HOW)] = 0,
+    folder: Out = None,
+    exist_ok: ExistOk = False,
+) -> None:
+    """Time models: latencies with their tails, stages, sensors, and the machine they were taken on."""
+    options = Options(
+        tuple(dict.fromkeys(scenario or ("single",))),
+        tuple(dict.fromkeys(backend or ("auto",))),
+        precision,
+        device,
+        threads,
+        source,
+        frames,
+        rounds,
+        warm_up,
+        rate,
+        None if deadline is None else deadline / 1e3,
+        streams,
+        seed,
+    )
+    paths = list(models or [default_model()])
+    _claim(folder, exist_ok)
+    turns = rounds * len(paths) * len(options.scenarios) * len(options.backends)
+    with _progress(turns) as (on_stage, on_turn):
+        report = measure(paths, options, on_stage, on_turn)
+    _tell(report, folder, exist_ok)
+
+
+@contextlib.contextmanager
+def _progress(turns: int) -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+    """A bar of turns; nothing where stderr is not a terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    # It is redrawn by the turns only: a drawing thread would take part in what is measured.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, auto_refresh=False) as bar:
+        task = bar.add_task("opening", total=turns)
+
+        def on_stage(stage: str) -> None:
+            bar.update(task, description=stage)
+            bar.refresh()
+
+        def on_turn() -> None:
+            bar.advance(task)
+            bar.refresh()
+
+        yield on_stage, on_turn
+
+
+def _claim(folder: Path | None, exist_ok: bool) -> None:
+    if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; --out names a folder")
+        claim_files(folder, exist_ok)
+
+
+def _tell(report: Report, folder: Path | None, exist_ok: bool) -> None:
+    for warning in report.warnings:
+        warn(warning)
+    print_report(report, out)
+    if folder is not None:
+        for path in write_report(report, folder, exist_ok):
+            out.print(f"saved {path}", markup=False, soft_wrap=True)
