@@ -10,6 +10,10 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from sal_bench import end_to_end as whole
+from sal_bench.compare import CAVEAT, read_report
+from sal_bench.compare import compare as compare_reports
+from sal_bench.content import parity_table
 from sal_bench.measure import FRAMES, ROUNDS, SCENARIOS, Options, measure
 from sal_bench.page import claim_files, print_report, write_report
 from sal_bench.report import Report
@@ -27,7 +31,7 @@ app = typer.Typer(
     help="How fast is a model here, and can the figure be believed? [b]run[/b] is meant where no command is named.",
 )
 
-_HOW, _MODEL, _OUTPUT = "How", "Model", "Output"
+_HOW, _MODEL, _OUTPUT, _WHOLE = "How", "Model", "Output", "End to end"
 
 Out = Annotated[
     Path | None,
@@ -58,8 +62,16 @@ def run(
     source: Annotated[
         str | None, typer.Option(help="Video or folder; default: the demo's frames.", rich_help_panel=_HOW)
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Samples a run; p99 wants 662.", rich_help_panel=_HOW)] = FRAMES,
-    rounds: Rounds = ROUNDS,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Samples a run, by default {FRAMES}; p99 wants 662.", rich_help_panel=_HOW),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help=f"Turns they are taken in, by default {ROUNDS}; 6 or more decide.", rich_help_panel=_HOW
+        ),
+    ] = None,
     warm_up: WarmUp = SECONDS,
     backend: Annotated[
         list[str] | None, typer.Option(help="auto or an engine; may be given several times.", rich_help_panel=_MODEL)
@@ -69,6 +81,21 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, or what the engine knows.", rich_help_panel=_MODEL)] = "cpu",
     threads: Threads = None,
+    end_to_end: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end", help="What sal-run on --source costs over the model alone.", rich_help_panel=_WHOLE
+        ),
+    ] = False,
+    sink: Annotated[
+        str, typer.Option(help=f"What such a run writes: {', '.join(whole.SINKS)}.", rich_help_panel=_WHOLE)
+    ] = "overlay",
+    parity: Annotated[
+        bool,
+        typer.Option(
+            "--parity", help="Print the artifact's own record of its check at export.", rich_help_panel=_MODEL
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of noise, where there are no pictures.", rich_help_panel=_HOW)] = 0,
     folder: Out = None,
     exist_ok: ExistOk = False,
@@ -81,8 +108,8 @@ def run(
         device,
         threads,
         source,
-        frames,
-        rounds,
+        frames or (whole.FRAMES * whole.ROUNDS if end_to_end else FRAMES),
+        rounds or (whole.ROUNDS if end_to_end else ROUNDS),
         warm_up,
         rate,
         None if deadline is None else deadline / 1e3,
@@ -90,11 +117,36 @@ def run(
         seed,
     )
     paths = list(models or [default_model()])
+    if end_to_end and (source is None or len(paths) * len(options.backends) > 1):
+        raise InputError("--end-to-end runs one model in one backend over a file: name it with --source FILE")
     _claim(folder, exist_ok)
-    turns = rounds * len(paths) * len(options.scenarios) * len(options.backends)
-    with _progress(turns) as (on_stage, on_turn):
-        report = measure(paths, options, on_stage, on_turn)
+    contestants = 2 if end_to_end else len(paths) * len(options.scenarios) * len(options.backends)
+    with _progress(options.rounds * contestants) as (on_stage, on_turn):
+        if end_to_end:
+            assert source is not None
+            report = whole.measure_end_to_end(paths[0], source, sink, options, on_stage, on_turn)
+        else:
+            report = measure(paths, options, on_stage, on_turn)
     _tell(report, folder, exist_ok)
+    if parity:
+        for path in paths:
+            out.print(parity_table(path).rich())
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="report.json, or the folder that --out made.")],
+    b: Annotated[Path, typer.Argument(help="Another.")],
+) -> None:
+    """Say for every run that both reports have whether it became faster, with an interval."""
+    found = compare_reports(read_report(a), read_report(b))
+    if found.machines:
+        warn("the two machines, or what is installed on them, differ; see below")
+    for table in found.tables():
+        out.print(table.rich())
+    for name in found.left_over:
+        out.print(f"only in one of them: {name}", markup=False)
+    out.print(CAVEAT, style="dim", markup=False)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sal_bench.ratios import CONFIDENCE, LEAST_ROUNDS, Ratio
 from sal_bench.report import Report, Run
 from sal_bench.samples import LEAST_P90, LEAST_P99
 from sal_bench.tables import Table
+from sal_runtime.backends import open_backend
 
 UNCLAIMED = "*"
 """Marks a percentile that rests on too few samples."""
@@ -62,15 +64,16 @@ def ratio_tables(report: Report) -> list[Table]:
     return found
 
 
-def ratio_table(title: str, ratios: Sequence[Ratio]) -> Table:
-    """One line a ratio; what all are held against stands in the title."""
+def ratio_table(title: str, ratios: Sequence[Ratio], same: bool = False) -> Table:
+    """One line a ratio; what all are held against stands in the title. ``same``: each is held against its own self."""
     rows = []
     others = {r.against for r in ratios}
+    alone = same or len(others) == 1
     for r in ratios:
-        name = (r.name,) if len(others) == 1 else (r.name, r.against)
+        name = (r.name,) if alone else (r.name, r.against)
         rows.append((*name, f"{r.ratio:.3f}", f"{r.low:.3f} to {r.high:.3f}", str(r.rounds), r.verdict))
-    head = ("run",) if len(others) == 1 else ("run", "against")
-    title = f"{title}: {ratios[0].against}" if len(others) == 1 else title
+    head = ("run",) if alone else ("run", "against")
+    title = f"{title}: {ratios[0].against}" if alone and not same else title
     return Table(title, (*head, "times as fast", "interval", "rounds", "it is"), tuple(rows))
 
 
@@ -177,3 +180,19 @@ def warm_warnings(runs: Sequence[Run]) -> list[str]:
         for run in runs
         if not run.warmup.stable
     ]
+
+
+def parity_table(path: Path) -> Table:
+    """What an artifact's manifest says of its check at export.
+
+    Raises:
+        SalError: it is no artifact.
+    """
+    backend = open_backend(path)
+    try:
+        record = backend.manifest.parity
+    finally:
+        backend.close()
+    told = {"record": "none: export it again with sal-export"} if record is None else record
+    rows = tuple((name.replace("_", " "), _told(value)) for name, value in told.items() if name != "by_frame")
+    return Table(f"Parity of {path.name}, from its manifest", ("what", "value"), rows, words=True)

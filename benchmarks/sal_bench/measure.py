@@ -95,9 +95,8 @@ def measure(
         warm = [warm_up(entry.scenario.step, clock, options.warm_up) for _, entry in entries]
         on_stage("measuring")
         alternate([entry for _, entry in entries], options.frames, options.rounds, clock, sensors, on_turn)
-        several = len(options.scenarios) > 1
         runs = [
-            make_run(f"{model.label}, {entry.scenario.name}" if several else model.label, model, entry, warmup)
+            make_run(run_name(model.label, entry.scenario.name), model, entry, warmup)
             for (model, entry), warmup in zip(entries, warm, strict=True)
         ]
     return gather("sal-bench: " + ", ".join(options.scenarios), runs, busy, method(options))
@@ -141,6 +140,11 @@ def open_engine(path: Path, backend: str, device: str, threads: int | None, prec
             raise InputError(f"no backend of this sal-edge can be told a precision, so not {precision!r} either")
         more["precision"] = precision
     return Engine.open(path, backend=backend, device=device, threads=threads, **more)
+
+
+def run_name(label: str, scenario: str) -> str:
+    """The label, and the scenario where it is not the usual one: the same in every report."""
+    return label if scenario == "single" else f"{label}, {scenario}"
 
 
 def model_record(path: Path, manifest: Manifest) -> dict[str, Any]:

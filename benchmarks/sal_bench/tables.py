@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import rich.box
 import rich.table
 from rich.text import Text
+
+_NAME = 22
+"""Least width of the first column on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Table:
             title=self.title, title_justify="left", title_style="bold", box=rich.box.SIMPLE_HEAD, pad_edge=False
         )
         for number, name in enumerate(self.header):
-            table.add_column(name, justify="left" if number == 0 or self.words else "right", overflow="fold")
+            side: Literal["left", "right"] = "left" if number == 0 or self.words else "right"
+            table.add_column(name, justify=side, overflow="fold", min_width=_NAME if number == 0 else None)
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
