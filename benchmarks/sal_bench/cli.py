@@ -18,8 +18,8 @@ from sal_bench.measure import FRAMES, ROUNDS, SCENARIOS, Options, measure
 from sal_bench.page import claim_files, print_report, write_report
 from sal_bench.report import Report
 from sal_bench.warmup import SECONDS
-from sal_runtime.bundled import default_model
-from sal_runtime.console import DefaultCommandGroup, err, out, warn
+from sal_runtime.bundled import CHECKPOINT, default_model
+from sal_runtime.console import DefaultCommandGroup, err, needs_extra, out, warn
 from sal_runtime.errors import InputError
 
 app = typer.Typer(
@@ -188,3 +188,63 @@ def _tell(report: Report, folder: Path | None, exist_ok: bool) -> None:
     if folder is not None:
         for path in write_report(report, folder, exist_ok):
             out.print(f"saved {path}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def peers(
+    checkpoint: Annotated[
+        str | None, typer.Argument(help="Weights (.safetensors, released .pt), or a configuration for random ones.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Configuration of a .pt, or of random weights.", rich_help_panel=_MODEL)
+    ] = None,
+    imgsz: Annotated[tuple[int, int], typer.Option(help="Height and width of a frame.", rich_help_panel=_MODEL)] = (
+        192,
+        256,
+    ),
+    threads: Threads = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Contestants whose names hold this; may be given several times.", rich_help_panel=_HOW),
+    ] = None,
+    source: Annotated[str, typer.Option(help="The clip that all see.", rich_help_panel=_HOW)] = "demo",
+    frames: Annotated[int, typer.Option(min=1, help="Samples of each.", rich_help_panel=_HOW)] = 200,
+    rounds: Rounds = ROUNDS,
+    warm_up: WarmUp = SECONDS,
+    accuracy_frames: Annotated[
+        int, typer.Option(min=1, help="Frames on which maps are compared.", rich_help_panel=_HOW)
+    ] = 300,
+    parity_frames: Annotated[
+        int, typer.Option(min=1, help="Frames of the check of each artifact.", rich_help_panel=_HOW)
+    ] = 30,
+    limit: Annotated[
+        float, typer.Option(min=1.0, help="Seconds that any answer of a contestant may take.", rich_help_panel=_HOW)
+    ] = 600.0,
+    seed: Annotated[int, typer.Option(help="Of random weights.", rich_help_panel=_MODEL)] = 0,
+    folder: Out = None,
+    exist_ok: ExistOk = False,
+) -> None:
+    """Run one checkpoint through what a user would take instead, and through ours, alternating, a process each."""
+    with needs_extra("export"):
+        from sal_bench.peers.contest import PeerOptions, measure_peers
+        from sal_bench.peers.contestants import chosen
+        from sal_export.pipeline import load_network
+        from sal_train.models import CONFIGS
+    path: Path | None = None
+    if checkpoint in CONFIGS and config is None and not Path(checkpoint).exists():
+        config = checkpoint
+    elif checkpoint is not None:
+        path = Path(checkpoint)
+    elif config is None:
+        path = default_model(CHECKPOINT)
+    contestants = chosen(only or ())
+    network, origin = load_network(path, config, seed)
+    if "random_weights" in origin:
+        warn(f"{config} gets RANDOM WEIGHTS: its speed counts, its maps mean nothing")
+    _claim(folder, exist_ok)
+    options = PeerOptions(
+        imgsz[0], imgsz[1], threads, source, frames, rounds, warm_up, accuracy_frames, parity_frames, limit
+    )
+    with _progress(rounds * len(contestants)) as (on_stage, on_turn):
+        report = measure_peers(network, origin, options, contestants, on_stage, on_turn)
+    _tell(report, folder, exist_ok)

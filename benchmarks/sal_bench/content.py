@@ -49,7 +49,7 @@ def latency_table(report: Report) -> Table:
         p90, p99 = "" if s.claims_p90 else UNCLAIMED, "" if s.claims_p99 else UNCLAIMED
         tail = (f"{ms(s.p90)}{p90}", f"{ms(s.p95)}{p90}", f"{ms(s.p99)}{p99}", ms(s.max))
         rows.append((run.name, ms(s.p50), *tail, ms(s.mean), str(s.n), f"{run.fps:.1f}"))
-    return Table("Latency, ms", ("run", "p50", "p90", "p95", "p99", "max", "mean", "n", "frames/s"), tuple(rows))
+    return Table("Latency, ms", ("run", "p50", "p90", "p95", "p99", "max", "mean", "n", "fps"), tuple(rows))
 
 
 def ratio_tables(report: Report) -> list[Table]:

@@ -11,7 +11,7 @@ import rich.box
 import rich.table
 from rich.text import Text
 
-_NAME = 22
+_NAME = 18
 """Least width of the first column on a terminal."""
 
 
