@@ -32,7 +32,7 @@ def save_checkpoint(
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     metadata = {CONFIG_KEY: network.config.to_json(), NOTES_KEY: json.dumps(notes or {}, sort_keys=True)}
     with aside(path, exist_ok) as partial:
-        safetensors.torch.save_file(tensors, partial, metadata)
+        partial.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> RecurrentNetwork:
