@@ -48,7 +48,7 @@ def plot(comparison: Comparison, path: Path, exist_ok: bool = False) -> None:
         places, values = range(len(found.videos)), found.values
         axis.bar(places, values, color=["tab:blue" if v >= 0 else "tab:orange" for v in values], width=0.8)
         axis.axhline(0.0, color="black", linewidth=0.8)
-        axis.axhspan(found.low, found.high, color="tab:green", alpha=0.2, linewidth=0)
+        axis.axhspan(found.low, found.high, color="tab:green", alpha=0.2, linewidth=0, zorder=0)
         axis.axhline(
             found.mean,
             color="tab:green",
