@@ -12,7 +12,7 @@ import torch
 
 from halves import NSS, halves, noise
 from sal_export.pipeline import ExportOptions, export_onnx
-from sal_runtime.errors import CheckpointError, DataError, InputError
+from sal_runtime.errors import BackendError, CheckpointError, DataError, InputError
 from sal_train.checkpoint import save_checkpoint
 from sal_train.evaluation import Baseline, Options, Run, choose_clips, evaluate, open_model
 from sal_train.evaluation.tables import TABLES
@@ -144,6 +144,11 @@ def test_options_that_do_not_fit(model: Path, tmp_path: Path) -> None:
         open_model(tmp_path / "c.safetensors", imgsz=(33, 48))
     with pytest.raises(CheckpointError, match=r"as salema30 it has left over recurrences\.30\.gates"):
         open_model(tmp_path / "c.safetensors", config="salema30")
+    with pytest.raises(BackendError, match=r"PyTorch cannot run on the device 'warp' \(.*\); take another --device"):
+        open_model(tmp_path / "c.safetensors", device="warp")
+    torch.save(small("salbce").state_dict(), tmp_path / "SalBCE.pt")
+    with pytest.raises(CheckpointError, match="its tensors do not tell which network it is; say it with --config"):
+        open_model(tmp_path / "SalBCE.pt")
 
 
 @pytest.mark.parametrize("name", ["salema30", "salclstm30", "compact-ema"])

@@ -121,14 +121,6 @@ def test_checkpoints_in_other_configurations(data: Path, tmp_path: Path) -> None
 
     sentence = refused(tmp_path, tmp_path / "c.safetensors", "--data", data, "--config", "salclstm30")
     assert sentence.startswith(f"{tmp_path}/c.safetensors: as salclstm30 it lacks recurrences.30.gates.bias")
-    sentence = refused(tmp_path, tmp_path / "SalBCE.pt", "--data", data)
-    assert "its tensors do not tell which network it is; say it with --config" in sentence
-    assert refused(tmp_path, tmp_path / "c.safetensors", "--data", data, "--alpha", 0.1) == (
-        "salbce has no EMA, so there is no alpha to set"
-    )
-    assert "cannot run on the device 'warp'" in refused(
-        tmp_path, tmp_path / "c.safetensors", "--data", data, "--device", "warp"
-    )
 
 
 def test_compare(model: Path, data: Path, tmp_path: Path) -> None:
