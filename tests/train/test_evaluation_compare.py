@@ -113,6 +113,8 @@ def test_one_of_several_alphas() -> None:
     with pytest.raises(DataError, match=r"^A: it has no alpha 0\.2; there are 0\.1, 0\.3$"):
         compare(both, B, alpha_a=0.2)
     assert compare(both, B, alpha_a=0.3).differences[0].values == (8.0,)
+    rounded = dataclasses.replace(A, runs=(dataclasses.replace(A.runs[0], alpha=float(np.float32(0.1))),))
+    assert compare(rounded, B, 0.1).differences == compare(A, B).differences, "a network keeps it in float32"
     assert compare(both, both, 0.1, 0.3).a == "a.onnx (salema30, alpha 0.1)"
 
 

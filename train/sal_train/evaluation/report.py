@@ -72,7 +72,7 @@ class Evaluation:
         Raises:
             DataError: there is none, or there are several and none was named.
         """
-        found = [run for run in self.runs if alpha is None or (run.alpha is not None and abs(run.alpha - alpha) < 1e-9)]
+        found = [run for run in self.runs if alpha is None or (run.alpha is not None and abs(run.alpha - alpha) < 1e-6)]
         if len(found) == 1:
             return found[0]
         there = ", ".join("none" if run.alpha is None else f"{run.alpha:g}" for run in self.runs)
