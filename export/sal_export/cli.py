@@ -33,7 +33,8 @@ def sal_export(
     config: Annotated[
         str | None,
         typer.Option(
-            help="Configuration of a .pt; without a checkpoint: of a network with random weights. " + ", ".join(CONFIGS)
+            help="Configuration of a .pt; another one for the weights of a .safetensors; without a checkpoint: of a "
+            "network with random weights. " + ", ".join(CONFIGS)
         ),
     ] = None,
     output: Annotated[

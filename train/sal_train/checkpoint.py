@@ -6,6 +6,7 @@ A checkpoint says itself what it is; nothing is read off a file's name, and noth
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -35,11 +36,16 @@ def save_checkpoint(
         partial.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
-def load_checkpoint(path: Path) -> RecurrentNetwork:
+def load_checkpoint(path: Path, config: NetworkConfig | None = None) -> RecurrentNetwork:
     """The network of a checkpoint, in evaluation mode, in float32.
 
+    Args:
+        path: the file.
+        config: another configuration to put the weights into, which must take exactly the same tensors, such as
+            SalBCE's weights as ``salema30`` (the paper's "not tuned" rows). The checkpoint's width is kept.
+
     Raises:
-        CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it.
+        CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it or ``config``.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -51,7 +57,8 @@ def load_checkpoint(path: Path) -> RecurrentNetwork:
         raise CheckpointError(f"{path}: not a safetensors file, or damaged ({exc})") from exc
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path}: carries no sal-edge configuration; make checkpoints with sal-train")
-    network = build_network(NetworkConfig.from_json(metadata[CONFIG_KEY], str(path)))
+    own = NetworkConfig.from_json(metadata[CONFIG_KEY], str(path))
+    network = build_network(own if config is None else dataclasses.replace(config, width=own.width))
     fill(network, tensors, str(path))
     return network.eval()
 
