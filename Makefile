@@ -4,13 +4,14 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 DEMO_OUT := demo-output
 
-.PHONY: help demo test quick lint clean
+.PHONY: help demo test quick lint default-model clean
 
 help:
 	@echo "make demo   the runtime without torch, run on real photographs; shows where to look"
 	@echo "make test   everything: installs what the tests need, lints, types, tests"
 	@echo "make quick  the tests that take seconds"
 	@echo "make lint   ruff and mypy"
+	@echo "make default-model OSIE=DIR   train and export the model that ships, from scratch"
 	@echo "make clean  remove what the above made"
 
 demo: $(DEMO_VENV)/ready
@@ -29,6 +30,14 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+MODELS := runtime/sal_runtime/models
+default-model: $(VENV)/ready
+	@test -d "$(OSIE)/images/train" || { echo "say where OSIE lies: make default-model OSIE=DIR"; exit 2; }
+	$(VENV)/bin/sal-train compact-ema --data $(OSIE) --out runs/compact-ema
+	cp runs/compact-ema/compact-ema.safetensors $(MODELS)/
+	$(VENV)/bin/sal-export -o $(MODELS)/compact-ema.onnx --exist-ok
+	$(VENV)/bin/sal-eval --data $(OSIE)
 
 clean:
 	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT)

@@ -43,6 +43,7 @@ def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> 
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     model.producer_name = "sal-edge"
+    _forget_origin(model)
     attach(model, manifest)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -52,6 +53,14 @@ def attach(model: onnx.ModelProto, manifest: Manifest) -> None:
     """Write the manifest into the model, in place of one that was there."""
     kept = [(p.key, p.value) for p in model.metadata_props if p.key != METADATA_KEY]
     onnx.helper.set_model_props(model, {**dict(kept), METADATA_KEY: manifest.to_json()})
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Remove what the tracer notes of our source files, line by line: an artifact is not told whose disk it came from."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 class _Step(nn.Module):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -50,6 +51,15 @@ def needs_extra(extra: str) -> Iterator[None]:
             raise
         package = exc.name.split(".")[0]
         raise MissingDependency(f"{package} is not installed: pip install 'sal-edge[{extra}]'") from exc
+
+
+@contextlib.contextmanager
+def bar_over(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar with counts and the time left; within the block, call what is given after each part. Silent elsewhere."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda: bar.advance(task)
 
 
 def fail(message: str, code: int = 2) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from sal_runtime.atomic import claim
-from sal_runtime.console import DefaultCommandGroup, err, out, warn
+from sal_runtime.console import DefaultCommandGroup, bar_over, out, warn
 from sal_runtime.errors import InputError
 from sal_train.data import LAYOUTS
 from sal_train.evaluation.baseline import CENTER, SPREAD, Baseline
 from sal_train.evaluation.compare import compare
 from sal_train.evaluation.model import SIZE, open_model
+from sal_train.evaluation.motion_command import motion
 from sal_train.evaluation.plot import plot, require_plot
 from sal_train.evaluation.report import TITLES, Evaluation, dataset_record, versions, write_text
 from sal_train.evaluation.run import Options, choose_clips, evaluate, frames_of, require_labels, start_sessions
@@ -28,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    subcommand_metavar="[score|compare|show] ...",
+    subcommand_metavar="[score|compare|show|motion] ...",
     help="How well does a model say where viewers look? [b]score[/b] is meant where no command is named.",
 )
 
@@ -135,7 +134,7 @@ def score(
         for path in (json_file, csv_file):
             if path is not None:
                 claim(path, exist_ok)
-        with _progress(opened.manifest.model, len(frames_of(clips, options))) as on_frame:
+        with bar_over(opened.manifest.model, len(frames_of(clips, options))) as on_frame:
             runs = evaluate(opened, clips, options, on_frame)
         evaluation = Evaluation(
             opened.record(), dataset_record(data, split, layout, clips), _told(options), tuple(runs), versions()
@@ -217,23 +216,4 @@ def _told(options: Options) -> dict[str, object]:
     }
 
 
-class _progress:  # noqa: N801 - used as a function
-    """A bar with frames and the time left; nothing where stderr is not a terminal."""
-
-    def __init__(self, name: str, frames: int) -> None:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-        self._task = self._bar.add_task(name, total=frames)
-
-    def __enter__(self) -> Callable[[], None]:
-        self._bar.start()
-        return lambda: self._bar.advance(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+app.command("motion")(motion)
