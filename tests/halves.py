@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sal_runtime.arrays import AnyArray
-from sal_train.testing import write
 from tiny import HEIGHT, WIDTH
+from trees import write
 
 NSS = math.sqrt((HEIGHT * WIDTH - 1) / (HEIGHT * WIDTH))
 """(1 - 0.5) / deviation, with N - 1: the NSS of a map of two equal halves at a pixel of the brighter one."""

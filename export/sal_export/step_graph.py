@@ -56,7 +56,7 @@ def attach(model: onnx.ModelProto, manifest: Manifest) -> None:
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:
-    """Remove what the tracer notes of our source files, line by line: an artifact is not told whose disk it came from."""
+    """Remove what the tracer notes of source files: an artifact does not tell whose disk it came from."""
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")

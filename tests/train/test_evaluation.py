@@ -18,8 +18,8 @@ from sal_train.evaluation import Baseline, Options, Run, choose_clips, evaluate,
 from sal_train.evaluation.tables import TABLES
 from sal_train.metrics import METRICS
 from sal_train.models import CompactNetwork, RecurrentNetwork, build_network, named_config
-from sal_train.testing import stills, write
 from tiny import write_ema_artifact
+from trees import stills, write
 
 SIZE = (32, 48)
 
