@@ -15,6 +15,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sal_runtime.errors import InputError
 from sal_runtime.manifest import METADATA_KEY, Manifest
 from sal_train.models import RecurrentNetwork
 
@@ -42,6 +43,11 @@ def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> 
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
+    written = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if written != opset:
+        raise InputError(
+            f"the operator set {opset} cannot be written, this PyTorch gives {written}; take that for --opset"
+        )
     model.producer_name = "sal-edge"
     _forget_origin(model)
     attach(model, manifest)

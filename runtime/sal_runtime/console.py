@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,9 +17,9 @@ from typer.core import TyperGroup
 
 from sal_runtime.errors import MissingDependency, SalError
 
-out = Console(highlight=False)
+out = Console(highlight=False, markup=False)
 """Where results and summaries go."""
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, markup=False)
 """Where warnings, progress and errors go."""
 
 
@@ -26,6 +28,9 @@ def launch(module: str, name: str) -> None:
 
     The module is imported in here, since a missing package or system library shows already then.
     """
+    if threading.current_thread() is threading.main_thread():
+        # A service manager's stop is a person's Ctrl-C: what was written aside is removed on the way out.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app = importlib.import_module(module).app
         app(prog_name=name, standalone_mode=True)
@@ -56,7 +61,7 @@ def needs_extra(extra: str) -> Iterator[None]:
 @contextlib.contextmanager
 def bar_over(name: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar with counts and the time left; within the block, call what is given after each part. Silent elsewhere."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=total)
         yield lambda: bar.advance(task)

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 
 from sal_runtime.backends import Backend, Options, open_backend
-from sal_runtime.cuts import CutDetector
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
 from sal_runtime.session import MAX_GAP, Session
@@ -77,8 +76,8 @@ class Engine:
         if batch is not None and (batch < 1 or (fixed is not None and batch != fixed)):
             raise InputError(f"a batch of {batch} was asked for, the artifact takes {fixed or 'one or more'}")
         slots = batch or fixed or 1
-        cuts = [CutDetector() for _ in range(slots)] if detect_cuts else None
-        return Session(self._backend.stream(slots), self.manifest, slots, alpha=alpha, max_gap=max_gap, cuts=cuts)
+        stream = self._backend.stream(slots)
+        return Session(stream, self.manifest, slots, alpha=alpha, max_gap=max_gap, detect_cuts=detect_cuts)
 
     def close(self) -> None:
         """Release the engine; its streams must not be used afterwards."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.errors import ArtifactError, InputError
+from sal_runtime.errors import ArtifactError, InputError, MissingDependency
 from sal_runtime.manifest import Manifest
 
 
@@ -87,6 +87,12 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
         name = _BY_SUFFIX[path.suffix]
     if name not in BACKENDS:
         raise InputError(f"there is no backend {name!r}; choose from auto, {', '.join(BACKENDS)}")
-    module = importlib.import_module(BACKENDS[name])
+    try:
+        module = importlib.import_module(BACKENDS[name])
+    except ImportError as exc:
+        raise MissingDependency(
+            f"the {name} backend cannot be loaded ({exc}): install its package again, and only one of onnxruntime and "
+            "onnxruntime-gpu, which overwrite each other"
+        ) from exc
     backend: Backend = module.open_artifact(path, options or Options())
     return backend

@@ -33,7 +33,7 @@ class OrtBackend:
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            self._session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         except Exception as exc:  # the vendor's exceptions share no narrower base
             raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({_first_line(exc)}); is it whole?") from exc
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -46,11 +46,13 @@ class OrtBackend:
 
     def stream(self, batch: int) -> OrtStream:
         """A fresh stream of ``batch`` slots, its states zero."""
+        if self._session is None:
+            raise InputError("this engine has been closed; open the artifact again")
         return OrtStream(self._session, self.manifest, batch)
 
     def close(self) -> None:
-        """Release the engine."""
-        del self._session
+        """Let go of the engine; the memory goes with its last stream."""
+        self._session = None
 
 
 class OrtStream:
