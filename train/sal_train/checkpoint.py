@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -63,7 +64,7 @@ def load_checkpoint(path: Path, config: NetworkConfig | None = None) -> Recurren
     return network.eval()
 
 
-def fill(network: RecurrentNetwork, tensors: dict[str, object], where: str) -> None:
+def fill(network: RecurrentNetwork, tensors: Mapping[str, object], where: str) -> None:
     """Load weights with nothing missing, nothing left over and every shape right.
 
     Raises:
@@ -80,7 +81,7 @@ def fill(network: RecurrentNetwork, tensors: dict[str, object], where: str) -> N
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise CheckpointError(f"{where}: as {network.config.name} it {fault} {', '.join(names[:3])}{more}")
-    network.load_state_dict(tensors)
+    network.load_state_dict(dict(tensors))
 
 
 def weights_sha256(network: RecurrentNetwork) -> str:
