@@ -69,9 +69,17 @@ def sal_run(
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="Overwrite files that exist.", rich_help_panel=_OUTPUT)
     ] = False,
-    backend: Annotated[str, typer.Option(help="auto or onnxruntime.", rich_help_panel=_MODEL)] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime, openvino or auto: by measurement.", rich_help_panel=_MODEL)
+    ] = "auto",
     device: Annotated[str, typer.Option(help="cpu.", rich_help_panel=_MODEL)] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU engine.", rich_help_panel=_MODEL)] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (as the artifact says), f32, or bf16 in OpenVINO.", rich_help_panel=_MODEL)
+    ] = "auto",
+    hint: Annotated[
+        str, typer.Option(help="latency, or throughput: what OpenVINO is tuned for.", rich_help_panel=_MODEL)
+    ] = "latency",
     alpha: Annotated[
         float | None, typer.Option(help="Replace the EMA's alpha: less is smoother.", rich_help_panel=_MODEL)
     ] = None,
@@ -94,7 +102,9 @@ def sal_run(
     _require_distinct(outputs, source)
     with (
         StopRequest() as stop,
-        Engine.open(model or default_model(), backend=backend, device=device, threads=threads) as engine,
+        Engine.open(
+            model or default_model(), backend=backend, device=device, threads=threads, precision=precision, hint=hint
+        ) as engine,
     ):
         if engine.manifest.random_weights:
             warn(f"{engine.manifest.model} was exported with random weights: its maps mean nothing")
@@ -228,6 +238,8 @@ def _report(summary: Summary, engine: Engine, source: Source) -> None:
     table.add_column()
     manifest = engine.manifest
     table.add_row("model", f"{manifest.model} {manifest.precision} {manifest.height}x{manifest.width}, {engine.name}")
+    if engine.why:
+        table.add_row("engine", f"{engine.name.split()[0]}: {engine.why}")
     dropped = f", {summary.dropped} dropped" if source.live else ""
     table.add_row("frames", f"{summary.frames}{dropped} in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
     table.add_row(
