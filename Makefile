@@ -4,13 +4,14 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 DEMO_OUT := demo-output
 
-.PHONY: help demo test quick lint clean
+.PHONY: help demo test quick lint default-model clean
 
 help:
 	@echo "make demo   the runtime without torch, run on real photographs; shows where to look"
 	@echo "make test   everything: installs what the tests need, lints, types, tests"
 	@echo "make quick  the tests that take seconds"
 	@echo "make lint   ruff and mypy"
+	@echo "make default-model OSIE=DIR   train and export the model that ships, from scratch"
 	@echo "make clean  remove what the above made"
 
 demo: $(DEMO_VENV)/ready
@@ -30,6 +31,14 @@ lint: $(VENV)/ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+MODELS := runtime/sal_runtime/models
+default-model: $(VENV)/ready
+	@test -d "$(OSIE)/images/train" || { echo "say where OSIE lies: make default-model OSIE=DIR"; exit 2; }
+	$(VENV)/bin/sal-train compact-ema --data $(OSIE) --out runs/compact-ema
+	cp runs/compact-ema/compact-ema.safetensors $(MODELS)/
+	$(VENV)/bin/sal-export -o $(MODELS)/compact-ema.onnx --exist-ok
+	$(VENV)/bin/sal-eval --data $(OSIE)
+
 clean:
 	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT)
 
@@ -38,8 +47,10 @@ $(VENV)/ready: EXTRAS := dev
 
 # opencv-python wants libGL of the system; where that is absent, the build without a screen takes its place.
 $(DEMO_VENV)/ready $(VENV)/ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "Python 3.10 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.10 to 3.13 is needed, for example: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "this Python cannot make environments (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade pip
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'

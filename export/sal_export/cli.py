@@ -15,11 +15,14 @@ from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
 
 with needs_extra("export"):
+    import torch
+
     from sal_export.parity import FRAMES, Parity
     from sal_export.pipeline import ExportOptions, export_onnx, load_network
     from sal_export.step_graph import OPSET
     from sal_train.models import CONFIGS
     from sal_train.models.recurrence import EMA
+    from sal_train.weights import RELEASED
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -33,7 +36,8 @@ def sal_export(
     config: Annotated[
         str | None,
         typer.Option(
-            help="Configuration of a .pt; without a checkpoint: of a network with random weights. " + ", ".join(CONFIGS)
+            help="Configuration of a .pt; another one for the weights of a .safetensors; without a checkpoint: of a "
+            "network with random weights. " + ", ".join(CONFIGS)
         ),
     ] = None,
     output: Annotated[
@@ -56,6 +60,8 @@ def sal_export(
     exist_ok: Annotated[bool, typer.Option("--exist-ok", help="Overwrite the artifact if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into an artifact with explicit state, and prove it against PyTorch frame by frame."""
+    if dynamic and batch != 1:
+        raise InputError(f"--dynamic leaves the batch open, so --batch {batch} has nothing to fix; give one of them")
     if half and precision == "fp32":
         precision = "fp16"
     if checkpoint is None and config is None:
@@ -63,7 +69,8 @@ def sal_export(
     network, origin = load_network(checkpoint, config, seed)
     if "random_weights" in origin:
         warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing")
-    for line in _alphas(network.config.name, network.recurrences.values()):
+    released = checkpoint is not None and checkpoint.suffix in RELEASED
+    for line in _alphas(network.config.name, network.recurrences.values(), released):
         out.print(line)
     path = output or Path(f"{network.config.name}-{precision}.onnx")
     if path.suffix != ".onnx":
@@ -73,7 +80,7 @@ def sal_export(
     )
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -91,13 +98,16 @@ def sal_export(
     _report(path, manifest, parity)
 
 
-def _alphas(name: str, recurrences: object) -> list[str]:
+def _alphas(name: str, recurrences: object, released: bool) -> list[str]:
     """A line for each EMA, with the raw value where alpha was learnt: the two are easily confused (eq. 6 and 8)."""
     lines = []
     for module in recurrences:  # type: ignore[attr-defined]
         if isinstance(module, EMA):
-            raw = f", raw {float(module.raw_alpha):.4f} before its sigmoid" if module.config.learnt else ""
-            lines.append(f"{name}: alpha {float(module.alpha()):.4f} at layer {module.config.index}{raw}")
+            raw = f", raw {module.raw_alpha.item():.4f} before its sigmoid" if module.config.learnt else ""
+            if released and not module.config.learnt:
+                passed = torch.tensor(module.config.alpha).sigmoid().item()
+                raw = f", the paper's; the code of that release passed it through a sigmoid and used {passed:.3f}"
+            lines.append(f"{name}: alpha {module.alpha().item():.4f} at layer {module.config.index}{raw}")
     return lines
 
 
@@ -120,7 +130,7 @@ def _report(path: Path, manifest: Manifest, parity: Parity) -> None:
     )
     table.add_row("drift", _drift(parity))
     out.print(table)
-    out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4")
+    out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4", soft_wrap=True)
 
 
 def _drift(parity: Parity) -> str:

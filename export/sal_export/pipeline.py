@@ -17,12 +17,11 @@ from sal_export.half import activation_peaks, rescale, to_half
 from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
 from sal_runtime import atomic
 from sal_runtime.arrays import Pixels
-from sal_runtime.errors import CheckpointError, InputError
+from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
-from sal_train.checkpoint import load_checkpoint
 from sal_train.contract import describe
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
-from sal_train.released import import_released
+from sal_train.weights import load_weights
 
 PRECISIONS = ("fp32", "fp16")
 _RANGE_FRAMES = 16
@@ -52,11 +51,12 @@ def load_network(
 
     Args:
         checkpoint: ``.safetensors`` of sal-train or a released ``.pt``; None draws random weights for ``config``.
-        config: needed without a checkpoint, and for a ``.pt`` that does not tell.
+        config: needed without a checkpoint, and for a ``.pt`` that does not tell; puts a ``.safetensors`` into another
+            configuration that takes the same tensors.
         seed: of random weights.
 
     Raises:
-        CheckpointError: the file cannot be used, or is of another configuration than was asked for.
+        CheckpointError: the file cannot be used, or its tensors do not fit the configuration.
         InputError: neither file nor configuration.
     """
     if checkpoint is None:
@@ -65,13 +65,7 @@ def load_network(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return build_network(named_config(config)).eval(), {"random_weights": True, "seed": seed}
-    origin: dict[str, object] = {"checkpoint": checkpoint.name}
-    if checkpoint.suffix in (".pt", ".pth"):
-        return import_released(checkpoint, None if config is None else named_config(config)), origin
-    network = load_checkpoint(checkpoint)
-    if config is not None and network.config.name != config:
-        raise CheckpointError(f"{checkpoint}: is a {network.config.name}, not a {config}; leave out --config")
-    return network, origin
+    return load_weights(checkpoint, config)
 
 
 def export_onnx(

@@ -15,6 +15,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sal_runtime.errors import InputError
 from sal_runtime.manifest import METADATA_KEY, Manifest
 from sal_train.models import RecurrentNetwork
 
@@ -42,7 +43,13 @@ def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> 
         )
     assert program is not None
     model: onnx.ModelProto = program.model_proto
+    written = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if written != opset:
+        raise InputError(
+            f"the operator set {opset} cannot be written, this PyTorch gives {written}; take that for --opset"
+        )
     model.producer_name = "sal-edge"
+    _forget_origin(model)
     attach(model, manifest)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -52,6 +59,14 @@ def attach(model: onnx.ModelProto, manifest: Manifest) -> None:
     """Write the manifest into the model, in place of one that was there."""
     kept = [(p.key, p.value) for p in model.metadata_props if p.key != METADATA_KEY]
     onnx.helper.set_model_props(model, {**dict(kept), METADATA_KEY: manifest.to_json()})
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Remove what the tracer notes of source files: an artifact does not tell whose disk it came from."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
 
 
 class _Step(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,21 +25,38 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
 
 
-def claim(path: Path, exist_ok: bool) -> Path:
-    """Check that ``path`` may be written, make its folder, and give the name to write under meanwhile.
+def claim(path: Path, exist_ok: bool, folder: bool = False) -> Path:
+    """Check that ``path`` may be written, make its parent, and give the name to write under meanwhile.
 
-    The name keeps its suffix, because video writers choose the container by it.
+    The name keeps its suffix, because video writers choose the container by it, and is absolute, because FFmpeg takes a
+    relative ``run-12:30.mp4`` for an address. What a process that was killed left of the same output is removed.
+
+    Args:
+        path: of the file or folder to be.
+        exist_ok: whether one that exists is replaced: a file by a file, a folder of pictures by a folder.
+        folder: whether a folder is meant.
 
     Raises:
-        OutputError: the path exists (and ``exist_ok`` is off), or its folder cannot be made or written.
+        OutputError: the path exists and is kept or is of the other kind, or its parent cannot be made or written.
     """
-    if path.exists() and not exist_ok:
-        raise OutputError(f"{path} exists and is kept; choose another name or pass --exist-ok")
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent}: the folder is not writable")
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    with writing(path):
+        whole = path.absolute()
+        exists, is_folder = whole.exists(), whole.is_dir()
+        if exists and not exist_ok:
+            raise OutputError(f"{path} exists and is kept; choose another name or pass --exist-ok")
+        if exists and is_folder != folder:
+            raise OutputError(
+                f"{path} is a {'folder' if is_folder else 'file'}, which is not replaced; choose another name"
+            )
+        if exists and is_folder and any(entry.suffix != ".png" or entry.is_dir() for entry in whole.iterdir()):
+            raise OutputError(f"{path} holds more than map images, so it is not replaced; choose another name")
+        if not whole.name:
+            raise OutputError(f"{path} is no name for an output")
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(whole.parent, os.W_OK):
+            raise OutputError(f"{whole.parent}: the folder is not writable")
+        _sweep(whole)
+    return whole.with_name(f".{whole.stem}.{os.getpid()}.partial{whole.suffix}")
 
 
 def discard(partial: Path) -> None:
@@ -50,15 +68,19 @@ def discard(partial: Path) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Give what was written aside its name; a folder replaces one that was there.
+    """Give what was written aside its name; a folder that was there goes only when the new one is in its place.
 
     Raises:
         OutputError: the rename failed.
     """
     with writing(path):
         if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
+            old = partial.with_name(partial.name + ".old")
+            path.rename(old)
+            partial.rename(path.absolute())
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.replace(path.absolute())
 
 
 @contextlib.contextmanager
@@ -76,3 +98,16 @@ def aside(path: Path, exist_ok: bool) -> Iterator[Path]:
         discard(partial)
         raise
     publish(partial, path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the partial files of processes that are no more."""
+    for left in path.parent.glob(f".{glob_escape(path.stem)}.*.partial*"):
+        found = re.fullmatch(rf"\.{re.escape(path.stem)}\.(\d+)\.partial.*", left.name)
+        if found and not Path(f"/proc/{found[1]}").exists() and Path("/proc/self").exists():
+            discard(left)
+
+
+def glob_escape(text: str) -> str:
+    """``text`` as a pattern that matches only itself."""
+    return re.sub(r"([*?[])", r"[\1]", text)

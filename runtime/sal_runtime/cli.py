@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +10,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sal_runtime.atomic import claim
 from sal_runtime.bundled import default_model
 from sal_runtime.console import err, out, warn
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError
+from sal_runtime.publish import discard_all
 from sal_runtime.render import Layout, Renderer
 from sal_runtime.run import Summary, run
 from sal_runtime.sinks import Sink
@@ -44,7 +46,8 @@ def sal_run(
     camera: Annotated[int | None, typer.Option(help="Camera by number.", rich_help_panel=_SOURCE)] = None,
     vid_stride: Annotated[int, typer.Option(min=1, help="Take every n-th frame.", rich_help_panel=_SOURCE)] = 1,
     fps: Annotated[
-        float | None, typer.Option(min=0.01, help="Rate of pictures that have none.", rich_help_panel=_SOURCE)
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Rate of pictures without one.", rich_help_panel=_SOURCE),
     ] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many.", rich_help_panel=_SOURCE)] = None,
     allow_truncated: Annotated[
@@ -66,9 +69,17 @@ def sal_run(
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="Overwrite files that exist.", rich_help_panel=_OUTPUT)
     ] = False,
-    backend: Annotated[str, typer.Option(help="auto or onnxruntime.", rich_help_panel=_MODEL)] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime, openvino or auto: by measurement.", rich_help_panel=_MODEL)
+    ] = "auto",
     device: Annotated[str, typer.Option(help="cpu.", rich_help_panel=_MODEL)] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU engine.", rich_help_panel=_MODEL)] = None,
+    precision: Annotated[
+        str, typer.Option(help="auto (as the artifact says), f32, or bf16 in OpenVINO.", rich_help_panel=_MODEL)
+    ] = "auto",
+    hint: Annotated[
+        str, typer.Option(help="latency, or throughput: what OpenVINO is tuned for.", rich_help_panel=_MODEL)
+    ] = "latency",
     alpha: Annotated[
         float | None, typer.Option(help="Replace the EMA's alpha: less is smoother.", rich_help_panel=_MODEL)
     ] = None,
@@ -87,26 +98,32 @@ def sal_run(
         raise InputError(f"--bits is 8 or 16, not {bits}")
     if (source is None) == (camera is None):
         raise InputError("say where frames come from: --source FILE, --source demo or --camera 0 (one of them)")
+    outputs = [path for path in (save, save_maps, save_npz, save_jsonl, save_state) if path is not None]
+    _require_distinct(outputs, source)
     with (
         StopRequest() as stop,
-        Engine.open(model or default_model(), backend=backend, device=device, threads=threads) as engine,
+        Engine.open(
+            model or default_model(), backend=backend, device=device, threads=threads, precision=precision, hint=hint
+        ) as engine,
     ):
         if engine.manifest.random_weights:
             warn(f"{engine.manifest.model} was exported with random weights: its maps mean nothing")
         session = engine.stream(1, alpha=alpha, detect_cuts=reset_on_cuts)
-        if resume is not None:
-            session.restore(Snapshot.load(resume))
+        kept = None if resume is None else Snapshot.load(resume)
+        if kept is not None:
+            session.restore(kept)
         frames = open_source(
             source if source is not None else str(camera), SourceOptions(vid_stride, fps, allow_truncated)
         )
         sinks: list[Sink] = []
         try:
+            if save_state is not None:
+                claim(save_state, exist_ok)
             window = Window(Renderer(layout)) if show else None
             _open_sinks(sinks, frames, layout, save, save_maps, bits, save_npz, save_jsonl, exist_ok)
         except BaseException:
             frames.close()
-            for sink in sinks:
-                sink.discard()
+            discard_all(sinks)
             raise
         with _progress(frames, max_frames) as on_frame:
             summary = run(
@@ -115,15 +132,44 @@ def sal_run(
                 sinks,
                 window=window,
                 max_frames=max_frames,
+                clock_from=_clock_after(kept, frames),
                 stopped=lambda: stop.requested,
                 on_frame=on_frame,
             )
         if save_state is not None:
-            session.snapshot().save(save_state)
+            session.snapshot().save(save_state, exist_ok)
             summary.outputs.append(save_state)
+        if frames.note is not None:
+            warn(frames.note)
         _report(summary, engine, frames)
     if summary.stopped:
         raise typer.Exit(130)
+
+
+def _clock_after(kept: Snapshot | None, source: Source) -> float:
+    """Where a recording's clock begins that goes on from a kept state: one frame after the last one seen.
+
+    A camera's clock goes on by itself, and how long it was away counts.
+    """
+    last = None if kept is None or source.live else kept.slots[0].timestamp
+    return 0.0 if last is None else last + 1.0 / source.fps
+
+
+def _require_distinct(outputs: Sequence[Path], source: str | None) -> None:
+    """Refuse outputs that would overwrite each other or what they are made from.
+
+    Raises:
+        InputError: two outputs of one name, or one that is the source or holds it.
+    """
+    whole = [path.absolute() for path in outputs]
+    twice = next((path for path in outputs if whole.count(path.absolute()) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} is named for two outputs; give each its own name")
+    if source is not None and Path(source).exists():
+        origin = Path(source).resolve()
+        for path in outputs:
+            if path.resolve() == origin or path.resolve() in origin.parents:
+                raise InputError(f"{path} is or holds the source; choose another name for the output")
 
 
 def _open_sinks(
@@ -161,7 +207,7 @@ class _progress:  # noqa: N801 - used as a function
         known = [n for n in (source.frames, max_frames) if n is not None]
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -192,6 +238,8 @@ def _report(summary: Summary, engine: Engine, source: Source) -> None:
     table.add_column()
     manifest = engine.manifest
     table.add_row("model", f"{manifest.model} {manifest.precision} {manifest.height}x{manifest.width}, {engine.name}")
+    if engine.why:
+        table.add_row("engine", f"{engine.name.split()[0]}: {engine.why}")
     dropped = f", {summary.dropped} dropped" if source.live else ""
     table.add_row("frames", f"{summary.frames}{dropped} in {summary.seconds:.1f} s, {summary.fps:.1f} fps")
     table.add_row(
@@ -202,5 +250,6 @@ def _report(summary: Summary, engine: Engine, source: Source) -> None:
     for path in summary.outputs:
         table.add_row("saved", str(path))
     if summary.stopped:
-        table.add_row("stopped", "by the user; what is saved is whole up to there")
+        told = "what is saved is whole up to there" if summary.frames else "before the first frame; nothing was kept"
+        table.add_row("stopped", f"by the user; {told}")
     out.print(table)

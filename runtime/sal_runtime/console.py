@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from typer.core import TyperGroup
 
 from sal_runtime.errors import MissingDependency, SalError
 
-out = Console(highlight=False)
+out = Console(highlight=False, markup=False)
 """Where results and summaries go."""
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, markup=False)
 """Where warnings, progress and errors go."""
 
 
@@ -25,6 +28,9 @@ def launch(module: str, name: str) -> None:
 
     The module is imported in here, since a missing package or system library shows already then.
     """
+    if threading.current_thread() is threading.main_thread():
+        # A service manager's stop is a person's Ctrl-C: what was written aside is removed on the way out.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app = importlib.import_module(module).app
         app(prog_name=name, standalone_mode=True)
@@ -52,6 +58,15 @@ def needs_extra(extra: str) -> Iterator[None]:
         raise MissingDependency(f"{package} is not installed: pip install 'sal-edge[{extra}]'") from exc
 
 
+@contextlib.contextmanager
+def bar_over(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar with counts and the time left; within the block, call what is given after each part. Silent elsewhere."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda: bar.advance(task)
+
+
 def fail(message: str, code: int = 2) -> None:
     """Print one line on stderr and exit."""
     err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
@@ -61,6 +76,26 @@ def fail(message: str, code: int = 2) -> None:
 def warn(message: str) -> None:
     """Print a line that the user should not miss."""
     err.print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+class DefaultCommandGroup(TyperGroup):
+    """Commands of which the first is meant where none is named.
+
+    With ``typer.Typer(cls=DefaultCommandGroup)`` and the commands ``score`` and ``compare``, ``sal-eval MODEL`` is
+    ``sal-eval score MODEL``, and ``sal-eval --help`` shows the list of both and all of the first.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first command's name before arguments that begin with no command's."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help of the first command under the program's own name, after the list of all."""
+        super().format_help(ctx, formatter)
+        default = next(iter(self.commands.values()))
+        default.format_help(type(ctx)(default, info_name=ctx.info_name), formatter)
 
 
 class DefaultCommandGroup(TyperGroup):

@@ -6,6 +6,8 @@ errs on the side of silence, because a missed cut smooths for a while and a fals
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sal_runtime.arrays import Floats, Pixels
@@ -20,22 +22,29 @@ OUTLIER = 4.0
 """At a cut the difference is also this many times the usual one of the shot, so that fast motion is not one."""
 
 
-class CutDetector:
-    """Tells for one stream, frame by frame, whether a new shot began."""
+@dataclass(frozen=True)
+class Shot:
+    """What is remembered of the shot under way."""
 
-    def __init__(self) -> None:
-        self._before: Floats | None = None
-        self._usual = 0.0
+    thumbnail: Floats
+    """float32 [24, 32, 3], 0 to 1, of the last frame."""
+    usual: float | None
+    """Recent difference from frame to frame; None while the shot has but one frame."""
 
-    def __call__(self, frame: Pixels) -> bool:
-        """Whether ``frame`` (uint8 [H, W, 3]) is the first of a new shot. The very first frame is not a cut."""
-        now = cv2.resize(frame, _GRID, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        before, self._before = self._before, now
-        if before is None:
-            return False
-        difference = float(np.abs(now - before).mean())
-        if difference > DIFFERENCE and difference > OUTLIER * self._usual:
-            self._usual = 0.0
-            return True
-        self._usual = max(difference, 0.9 * self._usual)
-        return False
+
+def look(frame: Pixels, before: Shot | None) -> tuple[bool, Shot]:
+    """Whether ``frame`` begins a new shot, and what to remember; the caller keeps it once the frame counted.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        before: what was remembered; None at the very first frame, which is no cut.
+    """
+    thumbnail: Floats = cv2.resize(frame, _GRID, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    if before is None:
+        return False, Shot(thumbnail, None)
+    difference = float(np.abs(thumbnail - before.thumbnail).mean())
+    if before.usual is None:
+        return False, Shot(thumbnail, difference)
+    if difference > DIFFERENCE and difference > OUTLIER * before.usual:
+        return True, Shot(thumbnail, None)
+    return False, Shot(thumbnail, max(difference, 0.9 * before.usual))

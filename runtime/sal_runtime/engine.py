@@ -9,12 +9,13 @@ In use::
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from types import TracebackType
 
 from sal_runtime.backends import Backend, Options, open_backend
-from sal_runtime.cuts import CutDetector
+from sal_runtime.backends.choice import choose
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
 from sal_runtime.session import MAX_GAP, Session
@@ -23,26 +24,42 @@ from sal_runtime.session import MAX_GAP, Session
 class Engine:
     """An opened artifact: its weights are shared, each stream owns a state."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, why: str = "") -> None:
         self._backend = backend
+        self.why = why
+        """Why ``auto`` picked this engine; empty where the caller named it."""
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, backend: str = "auto", device: str = "cpu", threads: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        backend: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "auto",
+        hint: str = "latency",
     ) -> Engine:
         """Open an artifact that ``sal-export`` made.
 
         Args:
             path: the ``.onnx`` file.
-            backend: ``auto``, or the engine's name.
+            backend: the engine's name, or ``auto`` for the one measured to be the fastest.
             device: ``cpu``.
             threads: of a CPU engine; None for its own choice.
+            precision: ``auto`` or ``f32`` as the artifact says, ``bf16`` where engine and processor have it.
+            hint: ``latency`` or ``throughput``, what OpenVINO is tuned for.
 
         Raises:
             ArtifactError: not an artifact, damaged, or of an unknown version.
             BackendError: the engine refused it.
+            InputError: an option that is unknown, or that engine or processor do not have.
+            MissingDependency: the engine is not installed.
         """
-        return cls(open_backend(Path(path), backend, Options(device=device, threads=threads)))
+        options, file, why = Options(device, threads, precision, hint), Path(path), ""
+        if backend == "auto" and file.is_file():
+            backend, why = dataclasses.astuple(choose(file, options))
+        return cls(open_backend(file, backend, options), why)
 
     @property
     def manifest(self) -> Manifest:
@@ -77,8 +94,8 @@ class Engine:
         if batch is not None and (batch < 1 or (fixed is not None and batch != fixed)):
             raise InputError(f"a batch of {batch} was asked for, the artifact takes {fixed or 'one or more'}")
         slots = batch or fixed or 1
-        cuts = [CutDetector() for _ in range(slots)] if detect_cuts else None
-        return Session(self._backend.stream(slots), self.manifest, slots, alpha=alpha, max_gap=max_gap, cuts=cuts)
+        stream = self._backend.stream(slots)
+        return Session(stream, self.manifest, slots, alpha=alpha, max_gap=max_gap, detect_cuts=detect_cuts)
 
     def close(self) -> None:
         """Release the engine; its streams must not be used afterwards."""

@@ -143,9 +143,9 @@ class Manifest:
         frame or a stride smooths over the same span of time. ``alpha`` replaces the artifact's own. A ConvLSTM has no
         such law: its carry is 1 whatever the interval.
         """
-        used = self.alpha if alpha is None else alpha
-        if used is None:
+        if self.alpha is None:
             return self.normal_carry
+        used = self.alpha if alpha is None else alpha
         return float((1.0 - used) ** (seconds * self.reference_fps))
 
     def to_json(self) -> str:
@@ -179,11 +179,11 @@ class Manifest:
                     "pixel_mean": tuple(raw["pixel_mean"]),
                 }
             )
-        except (KeyError, TypeError, AttributeError) as exc:
+            manifest.check(where)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as exc:
             raise ArtifactError(
                 f"{where}: the manifest lacks or mistakes a field ({exc}); export the model again"
             ) from exc
-        manifest.check(where)
         return manifest
 
     def check(self, where: str = "the manifest") -> None:
@@ -201,6 +201,10 @@ class Manifest:
         require(
             len(shape) == 4 and shape[3] == 3 and self.frame.dtype == "uint8", f"frame is {self.frame}, not uint8 BHW3"
         )
+        told = (self.model, self.precision)
+        require(all(isinstance(text, str) for text in told), "model and precision are not names")
+        require(isinstance(self.provenance, dict), "provenance is not a table")
+        require(min(shape[1:]) > 0 and (batch == -1 or batch > 0), f"frame is {self.frame}, of no size")
         require(
             self.carry.shape == (batch, 1) and self.carry.dtype == "float32", f"carry is {self.carry}, not float32 B1"
         )
@@ -211,7 +215,10 @@ class Manifest:
         for state in self.states:
             before, after = state.input, state.output
             require(
-                (before.dtype, before.shape) == (after.dtype, after.shape) and before.shape[0] == batch,
+                (before.dtype, before.shape) == (after.dtype, after.shape)
+                and before.dtype == "float32"
+                and len(before.shape) == 4
+                and before.shape[0] == batch,
                 f"state {before.name!r} {before.dtype}{list(before.shape)} does not pair with "
                 f"{after.name!r} {after.dtype}{list(after.shape)}",
             )
@@ -219,7 +226,8 @@ class Manifest:
         for recurrence in self.recurrences:
             alpha = recurrence.alpha
             require(recurrence.kind in ("ema", "convlstm"), f"recurrence {recurrence.kind!r} is unknown")
-            require(alpha is None or 0.0 < alpha <= 1.0, f"alpha {alpha} is not within 0 to 1")
+            known = recurrence.kind == "convlstm" if alpha is None else 0.0 < alpha <= 1.0
+            require(known, f"alpha {alpha} is not within 0 to 1")
         require(self.reference_fps > 0 and math.isfinite(self.reference_fps), f"reference rate is {self.reference_fps}")
 
     def agree(self, inputs: Mapping[str, Signature], outputs: Mapping[str, Signature], where: str) -> None:

@@ -5,6 +5,7 @@ A sink's error reaches the session's thread with the next result. Files appear o
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Sequence
@@ -13,6 +14,13 @@ from sal_runtime.sinks import Result, Sink
 
 WAITING = 4
 """Results that may wait for the sinks; then the model waits, so that nothing is lost and memory stays bounded."""
+
+
+def discard_all(sinks: Sequence[Sink]) -> None:
+    """Discard every sink, also those after one that fails at it."""
+    for sink in sinks:
+        with contextlib.suppress(Exception):
+            sink.discard()
 
 
 class Publisher:
@@ -40,23 +48,24 @@ class Publisher:
         raise self._error
 
     def commit(self) -> None:
-        """Wait for what is under way, then let every file appear.
+        """Wait for what is under way, finish every file, then let all of them appear.
 
         Raises:
-            OutputError: a file could not be written whole; those not yet committed are discarded.
+            OutputError: a file could not be written whole; then none appears.
         """
         self._finish()
         if self._error is not None:
             raise self._error
         for sink in self._sinks:
-            sink.commit()
+            sink.finish()
+        for sink in self._sinks:
+            sink.publish()
 
     def discard(self) -> None:
-        """Leave no file behind but those already committed."""
+        """Leave no file behind but those that appeared."""
         self._error = self._error or RuntimeError("discarded")
         self._finish()
-        for sink in self._sinks:
-            sink.discard()
+        discard_all(self._sinks)
 
     def _finish(self) -> None:
         if self._thread.is_alive():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,9 @@ from sal_runtime.sinks import Result, Sink
 from sal_runtime.sinks.jsonl import stages
 from sal_runtime.sinks.window import Window
 from sal_runtime.sources import Source
+
+_KEPT = 10_000
+"""Frames whose stage times are kept for the summary."""
 
 
 @dataclass
@@ -33,8 +36,8 @@ class Summary:
     """From the first frame asked for to the last file closed."""
     restarts: Counter[str] = field(default_factory=Counter)
     """How often the state began anew, by reason."""
-    stages: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds of each frame, by stage."""
+    stages: dict[str, deque[float]] = field(default_factory=dict)
+    """Seconds of the latest frames, by stage; bounded, since a camera may run for months."""
     stopped: bool = False
     """Whether the user ended it."""
     outputs: list[Path] = field(default_factory=list)
@@ -57,6 +60,7 @@ def run(
     *,
     window: Window | None = None,
     max_frames: int | None = None,
+    clock_from: float = 0.0,
     stopped: Callable[[], bool] = lambda: False,
     on_frame: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
@@ -68,6 +72,7 @@ def run(
         sinks: opened; committed here, or discarded when anything fails.
         window: shown from this thread.
         max_frames: an upper bound.
+        clock_from: added to the source's times before the session sees them, when a recording goes on from another.
         stopped: asked before every frame.
         on_frame: told after every frame.
 
@@ -80,10 +85,14 @@ def run(
     summary = Summary()
     began = time.perf_counter()
     publisher = Publisher(sinks)
+    connection = 0
     try:
         with Feed(source) as feed:
             for frame in feed.frames(stopped):
-                saliency = session.step(frame.image, frame.timestamp)
+                if frame.connection != connection:
+                    connection = frame.connection
+                    session.reset(reason="reconnect")
+                saliency = session.step(frame.image, frame.timestamp + clock_from)
                 assert session.last is not None
                 result = Result(frame, saliency, session.last, summary.frames, feed.dropped)
                 publisher.put(result)
@@ -93,12 +102,15 @@ def run(
                     window.write(result)
                 if summary.frames == max_frames or (window is not None and window.closed):
                     break
-        publisher.commit()
+        if summary.frames:
+            publisher.commit()
     finally:
         publisher.discard()
+        if window is not None:
+            window.close()
     summary.stopped = stopped()
     summary.seconds = time.perf_counter() - began
-    summary.outputs = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
+    summary.outputs = [sink.path for sink in sinks if sink.path is not None and summary.frames]
     return summary
 
 
@@ -108,4 +120,4 @@ def _count(summary: Summary, result: Result) -> None:
     if result.step.restarts[0]:
         summary.restarts[result.step.restarts[0]] += 1
     for name, seconds in stages(result).items():
-        summary.stages.setdefault(name, []).append(seconds)
+        summary.stages.setdefault(name, deque(maxlen=_KEPT)).append(seconds)

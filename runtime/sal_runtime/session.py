@@ -7,18 +7,19 @@ tensors: the state lies in the backend's stream.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Stream
-from sal_runtime.cuts import CutDetector
+from sal_runtime.cuts import look
 from sal_runtime.errors import InputError, StateError
 from sal_runtime.manifest import Manifest
-from sal_runtime.snapshot import Snapshot, model_identity
+from sal_runtime.snapshot import Slot, Snapshot, model_identity
 from sal_runtime.vision import cv2
 
 MAX_GAP = 2.0
@@ -32,52 +33,62 @@ class Step:
     carry: tuple[float, ...]
     """The share of the old state that entered, a value a slot."""
     restarts: tuple[str | None, ...]
-    """Why a slot started anew: ``start``, ``asked``, ``gap``, ``cut``, ``size``; None where it went on."""
+    """Why a slot started anew: ``start asked gap cut size reconnect``; None where it went on."""
     prepare: float
     """Seconds spent resizing and deciding."""
     compute: float
     """Seconds spent in the engine, copies to and from it included."""
 
 
-@dataclass
-class _Clock:
-    """What a slot remembers of its last frame, beside the state."""
-
-    timestamp: float | None = None
-    size: tuple[int, int] | None = None
-    restart: str | None = "start"
-
-
-@dataclass
 class Session:
     """One stream of frames (or a batch of them in lockstep) through a shared engine."""
 
-    stream: Stream
-    """The backend's side: buffers and the step."""
-    manifest: Manifest
-    """The artifact's contract."""
-    batch: int = 1
-    """Slots that step together."""
-    alpha: float | None = None
-    """Replaces the artifact's alpha; may be changed between two steps."""
-    max_gap: float = MAX_GAP
-    """Seconds without a frame after which a slot starts anew."""
-    cuts: list[CutDetector] | None = None
-    """One detector a slot, or None."""
-    last: Step | None = field(default=None, init=False)
-    """What happened in the last step; None before the first."""
-    steps: int = field(default=0, init=False)
-    """Steps done so far."""
+    def __init__(
+        self,
+        stream: Stream,
+        manifest: Manifest,
+        batch: int = 1,
+        *,
+        alpha: float | None = None,
+        max_gap: float = MAX_GAP,
+        detect_cuts: bool = False,
+    ) -> None:
+        """Wrap a fresh stream; ``Engine.stream`` is the usual way here.
 
-    def __post_init__(self) -> None:
-        if self.alpha is not None:
+        Args:
+            stream: the backend's side, with ``batch`` slots.
+            manifest: the artifact's contract.
+            batch: slots that step together.
+            alpha: replaces the artifact's, see :attr:`alpha`.
+            max_gap: seconds without a frame after which a slot starts anew.
+            detect_cuts: start anew at hard cuts as well.
+
+        Raises:
+            InputError: alpha is out of range, or the network has no EMA.
+        """
+        self.manifest, self.batch, self.max_gap = manifest, batch, max_gap
+        self.last: Step | None = None
+        self.steps = 0
+        self._stream, self._detect_cuts = stream, detect_cuts
+        self._alpha: float | None = None
+        self.alpha = alpha
+        self._slots = [Slot() for _ in range(batch)]
+        self._frames = manifest.frame.zeros(batch)
+        self._carry = manifest.carry.zeros(batch)
+
+    @property
+    def alpha(self) -> float | None:
+        """Replaces the artifact's EMA alpha, above 0 to 1; may be changed between two steps. None leaves it."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float | None) -> None:
+        if value is not None:
             if self.manifest.alpha is None:
                 raise InputError(f"{self.manifest.model} has no EMA, so there is no alpha to set")
-            if not 0.0 < self.alpha <= 1.0:
-                raise InputError(f"alpha must be above 0 and at most 1, not {self.alpha}")
-        self._clocks = [_Clock() for _ in range(self.batch)]
-        self._frames = self.manifest.frame.zeros(self.batch)
-        self._carry = self.manifest.carry.zeros(self.batch)
+            if not 0.0 < value <= 1.0:
+                raise InputError(f"alpha must be above 0 and at most 1, not {value}")
+        self._alpha = value
 
     def step(self, frame: Pixels, timestamp: float | None = None) -> Floats:
         """Advance by one frame.
@@ -90,8 +101,8 @@ class Session:
             float32 [H, W], 0 to 1, at the artifact's size; the array is the caller's.
 
         Raises:
-            InputError: not such a frame, or the session has more than one slot.
-            BackendError: the engine failed; the state is as it was.
+            InputError: not such a frame or time, or the session has more than one slot; nothing has changed.
+            BackendError: the engine failed; the session is as it was.
             StateError: the map is no longer finite; all slots have been reset.
         """
         if self.batch != 1:
@@ -107,25 +118,27 @@ class Session:
             raise InputError(
                 f"{self.batch} slots take as many frames and timestamps, not {len(frames)} and {len(times)}"
             )
-        restarts = []
-        for slot, (frame, timestamp) in enumerate(zip(frames, times, strict=True)):
-            self._check(frame)
-            cv2.resize(
-                frame, (self.manifest.width, self.manifest.height), dst=self._frames[slot], interpolation=cv2.INTER_AREA
-            )
-            restart = self._restart(slot, frame, timestamp)
+        for frame, timestamp in zip(frames, times, strict=True):
+            _check(frame, timestamp)
+        after, restarts = [], []
+        size = (self.manifest.width, self.manifest.height)
+        for index, (slot, frame, timestamp) in enumerate(zip(self._slots, frames, times, strict=True)):
+            cv2.resize(frame, size, dst=self._frames[index], interpolation=cv2.INTER_AREA)
+            # The small frame is enough to see a cut by, and a tenth of the cost.
+            cut, shot = look(self._frames[index], slot.shot) if self._detect_cuts else (False, None)
+            restart = self._restart(slot, frame, timestamp, cut)
             restarts.append(restart)
-            self._carry[slot, 0] = 0.0 if restart else self._decay(slot, timestamp)
+            after.append(Slot(timestamp, (frame.shape[0], frame.shape[1]), None, shot))
+            self._carry[index, 0] = 0.0 if restart else self._decay(slot, timestamp)
         prepared = time.perf_counter()
-        saliency: Floats = self.stream.step(self._frames, self._carry).copy()
+        saliency: Floats = self._stream.step(self._frames, self._carry).copy()
         done = time.perf_counter()
-        for clock, frame, timestamp in zip(self._clocks, frames, times, strict=True):
-            clock.timestamp, clock.size, clock.restart = timestamp, (frame.shape[0], frame.shape[1]), None
+        self._slots = after
         self.steps += 1
         self.last = Step(tuple(self._carry[:, 0].tolist()), tuple(restarts), prepared - began, done - prepared)
         if not np.isfinite(saliency.sum()):
             # Not even carry = 0 forgets an infinity: 0 * inf is not a number.
-            self.stream.restore([state.input.zeros(self.batch) for state in self.manifest.states])
+            self._stream.restore([state.input.zeros(self.batch) for state in self.manifest.states])
             self.reset()
             raise StateError(
                 f"the map is no longer finite at step {self.steps}, so the state was reset; if it happens again, "
@@ -133,20 +146,15 @@ class Session:
             )
         return saliency
 
-    def reset(self, slot: int | None = None) -> None:
+    def reset(self, slot: int | None = None, reason: str = "asked") -> None:
         """Let the next frame of one slot, or of all, be a first frame (paper: E = S)."""
-        for clock in self._clocks if slot is None else [self._clocks[slot]]:
-            clock.restart = "asked"
+        for entry in self._slots if slot is None else [self._slots[slot]]:
+            entry.restart = reason
 
     def snapshot(self) -> Snapshot:
-        """State and clocks as of now, to be saved or given to :meth:`restore`."""
-        return Snapshot(
-            model=model_identity(self.manifest),
-            states=self.stream.snapshot(),
-            timestamps=[clock.timestamp for clock in self._clocks],
-            sizes=[clock.size for clock in self._clocks],
-            restarts=[clock.restart for clock in self._clocks],
-        )
+        """State, clocks and what cuts are told by, as of now, to be saved or given to :meth:`restore`."""
+        slots = [Slot(s.timestamp, s.size, s.restart, s.shot) for s in self._slots]
+        return Snapshot(model_identity(self.manifest), self._stream.snapshot(), slots)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, with exactly the maps that would have followed it.
@@ -155,42 +163,42 @@ class Session:
             StateError: the snapshot is of another model or batch, or not finite.
         """
         snapshot.check(self.manifest, self.batch)
-        self.stream.restore(snapshot.states)
-        self._clocks = [
-            _Clock(*values) for values in zip(snapshot.timestamps, snapshot.sizes, snapshot.restarts, strict=True)
-        ]
+        self._stream.restore(snapshot.states)
+        self._slots = [Slot(s.timestamp, s.size, s.restart, s.shot) for s in snapshot.slots]
 
     def close(self) -> None:
         """Release the stream."""
-        self.stream.close()
+        self._stream.close()
 
-    def _check(self, frame: Pixels) -> None:
-        if (
-            not isinstance(frame, np.ndarray)
-            or frame.dtype != np.uint8
-            or frame.ndim != 3
-            or frame.shape[2] != 3
-            or not frame.size
-        ):
-            found = f"{frame.dtype}{list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise InputError(f"a frame is uint8 [height, width, 3] in BGR order, not {found}")
-
-    def _restart(self, slot: int, frame: Pixels, timestamp: float | None) -> str | None:
-        """Why this frame begins anew, or None. The cut detector sees every frame, whatever else is found."""
-        clock = self._clocks[slot]
-        cut = self.cuts is not None and self.cuts[slot](frame)
-        if clock.restart:
-            return clock.restart
-        if clock.size != (frame.shape[0], frame.shape[1]):
+    def _restart(self, slot: Slot, frame: Pixels, timestamp: float | None, cut: bool) -> str | None:
+        """Why this frame begins anew, or None."""
+        if slot.restart:
+            return slot.restart
+        if slot.size != (frame.shape[0], frame.shape[1]):
             return "size"
-        if timestamp is not None and clock.timestamp is not None:
-            elapsed = timestamp - clock.timestamp
+        if timestamp is not None and slot.timestamp is not None:
+            elapsed = timestamp - slot.timestamp
             if elapsed > self.max_gap or elapsed < 0:
                 return "gap"
         return "cut" if cut else None
 
-    def _decay(self, slot: int, timestamp: float | None) -> float:
+    def _decay(self, slot: Slot, timestamp: float | None) -> float:
         """``carry`` of a slot that goes on."""
-        before = self._clocks[slot].timestamp
+        before = slot.timestamp
         elapsed = 1.0 / self.manifest.reference_fps if timestamp is None or before is None else timestamp - before
-        return self.manifest.carry_after(elapsed, self.alpha)
+        return self.manifest.carry_after(elapsed, self._alpha)
+
+
+def _check(frame: Pixels, timestamp: float | None) -> None:
+    """Refuse what is not a frame, or not a time."""
+    if (
+        not isinstance(frame, np.ndarray)
+        or frame.dtype != np.uint8
+        or frame.ndim != 3
+        or frame.shape[2] != 3
+        or not frame.size
+    ):
+        found = f"{frame.dtype}{list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise InputError(f"a frame is uint8 [height, width, 3] in BGR order, not {found}")
+    if timestamp is not None and not math.isfinite(timestamp):
+        raise InputError(f"a timestamp is a number of seconds, not {timestamp}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from sal_runtime.arrays import Floats
 from sal_runtime.atomic import aside
+from sal_runtime.cuts import Shot
 from sal_runtime.errors import StateError
 from sal_runtime.manifest import Manifest
 
@@ -27,9 +29,24 @@ def model_identity(manifest: Manifest) -> str:
         manifest.model,
         manifest.provenance.get("weights_sha256"),
         [(s.input.name, s.input.shape[1:]) for s in manifest.states],
+        [(r.kind, r.index) for r in manifest.recurrences],
         manifest.frame.shape[1:],
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Slot:
+    """What a slot remembers of its last frame, beside the state."""
+
+    timestamp: float | None = None
+    """Seconds, on the source's clock."""
+    size: tuple[int, int] | None = None
+    """Height and width."""
+    restart: str | None = "start"
+    """Why the next frame starts anew, or None."""
+    shot: Shot | None = None
+    """What cuts are told by."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +57,27 @@ class Snapshot:
     """From :func:`model_identity`."""
     states: Sequence[Floats]
     """float32 [B, C, h, w] each, in the manifest's order."""
-    timestamps: Sequence[float | None]
-    """Seconds of the last frame, a slot each."""
-    sizes: Sequence[tuple[int, int] | None]
-    """Height and width of the last frame, a slot each."""
-    restarts: Sequence[str | None]
-    """Why the next frame starts anew, or None."""
+    slots: Sequence[Slot]
+    """One a slot."""
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | os.PathLike[str], exist_ok: bool = True) -> None:
         """Write the snapshot as an ``.npz``, whole or not at all.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file exists and is to be kept, or cannot be written.
         """
-        header = {key: getattr(self, key) for key in ("model", "timestamps", "sizes", "restarts")}
-        with aside(path, exist_ok=True) as partial, partial.open("wb") as file:
-            arrays: dict[str, Any] = {f"state{i}": state for i, state in enumerate(self.states)}
-            np.savez(file, header=json.dumps(header), **arrays)
+        arrays: dict[str, Any] = {f"state{i}": state for i, state in enumerate(self.states)}
+        slots = []
+        for index, slot in enumerate(self.slots):
+            slots.append({"timestamp": slot.timestamp, "size": slot.size, "restart": slot.restart})
+            if slot.shot is not None:
+                arrays[f"shot{index}"] = slot.shot.thumbnail
+                slots[-1]["usual"] = slot.shot.usual
+        with aside(Path(path), exist_ok) as partial, partial.open("wb") as file:
+            np.savez(file, header=json.dumps({"model": self.model, "slots": slots}), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Snapshot:
+    def load(cls, path: str | os.PathLike[str]) -> Snapshot:
         """Read a snapshot.
 
         Raises:
@@ -68,10 +86,16 @@ class Snapshot:
         try:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
-                states = [file[f"state{i}"] for i in range(len(file.files) - 1)]
-                sizes = [None if size is None else (int(size[0]), int(size[1])) for size in header["sizes"]]
-                return cls(header["model"], states, header["timestamps"], sizes, header["restarts"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as exc:
+                states = [file[f"state{i}"] for i in range(sum(name.startswith("state") for name in file.files))]
+                slots = []
+                for index, slot in enumerate(header["slots"]):
+                    shot = Shot(file[f"shot{index}"], slot["usual"]) if f"shot{index}" in file.files else None
+                    size = None if slot["size"] is None else (int(slot["size"][0]), int(slot["size"][1]))
+                    slots.append(Slot(slot["timestamp"], size, slot["restart"], shot))
+                return cls(str(header["model"]), states, slots)
+        except (
+            OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile,
+        ) as exc:  # fmt: skip
             raise StateError(f"{path}: not a snapshot of a session ({exc})") from exc
 
     def check(self, manifest: Manifest, batch: int) -> None:
@@ -83,7 +107,7 @@ class Snapshot:
         if self.model != model_identity(manifest):
             raise StateError(f"the snapshot is of another model than this {manifest.model}")
         expected = [state.input.sized(batch) for state in manifest.states]
-        if [state.shape for state in self.states] != expected:
+        if [state.shape for state in self.states] != expected or len(self.slots) != batch:
             raise StateError(f"the snapshot's states are {[s.shape for s in self.states]}, this session's {expected}")
         if not all(np.isfinite(state).all() for state in self.states):
             raise StateError("the snapshot's state is not finite")

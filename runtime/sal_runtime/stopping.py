@@ -15,6 +15,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self._insisted = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -29,6 +30,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and not self._insisted:
+            self._insisted = True  # once: a third signal must not disturb the cleaning up after the second
             raise KeyboardInterrupt
         self.requested = True

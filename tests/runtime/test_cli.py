@@ -106,6 +106,33 @@ def test_containers(model: Path, tmp_path: Path, suffix: str) -> None:
     assert open_source(str(saved)).fps == pytest.approx(29.97, abs=0.05)
 
 
+def test_names_that_look_like_something_else(model: Path, tmp_path: Path) -> None:
+    """FFmpeg takes a colon for an address, rich a bracket for markup; neither may happen to a file's name."""
+    clip = write_clip(tmp_path / "clip12:30[b].avi")
+    done = sal_run(model, "--source", clip.name, "--save", "run-12:30[/b].mp4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "run-12:30[/b].mp4" in done.stdout
+    assert len(list(open_source(str(tmp_path / "run-12:30[/b].mp4")))) == 12
+
+
+def test_pictures_of_one_name_in_several_folders_keep_apart(model: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "1.png"), grey(100))
+    assert sal_run(model, "--source", tmp_path / "*" / "1.png", "--save-maps", tmp_path / "maps").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == ["000000_1.png", "000001_1.png"]
+
+
+def test_a_folder_is_not_replaced_by_a_file_nor_one_that_holds_other_things(model: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    state = ("--save-state", tmp_path / "mine", "--exist-ok")
+    assert "is a folder, which is not replaced" in refused(tmp_path, model, "--source", clip, *state)
+    maps = ("--save-maps", tmp_path / "mine", "--exist-ok")
+    assert "holds more than map images" in refused(tmp_path, model, "--source", clip, *maps)
+
+
 def test_a_picture_gives_a_picture(model: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "in.png"), grey(200, 40, 60))
     assert sal_run(model, "--source", tmp_path / "in.png", "--save", tmp_path / "out.png").returncode == 0
@@ -115,17 +142,22 @@ def test_a_picture_gives_a_picture(model: Path, tmp_path: Path) -> None:
 def test_a_state_is_kept_and_taken_up(model: Path, tmp_path: Path) -> None:
     """Two halves joined by a saved state give the maps of the whole."""
     for index in range(6):
-        cv2.imwrite(str(tmp_path / f"{index}.png"), grey(40 * index))
+        cv2.imwrite(str(tmp_path / f"{index}.png"), grey(20 + 5 * index))
     sal_run(model, "--source", tmp_path / "[0-5].png", "--save-npz", tmp_path / "whole.npz")
     sal_run(model, "--source", tmp_path / "[0-2].png", "--save-state", tmp_path / "state.npz")
     source = tmp_path / "[3-5].png"
     done = sal_run(model, "--source", source, "--resume", tmp_path / "state.npz", "--save-npz", tmp_path / "rest.npz")
     assert done.returncode == 0, done.stderr
+    assert "state began" not in done.stdout
     whole, rest = np.load(tmp_path / "whole.npz")["saliency"], np.load(tmp_path / "rest.npz")["saliency"]
     assert rest == pytest.approx(whole[3:])
 
 
 def test_wrong_arguments(model: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi")
+    two = ("--save-npz", tmp_path / "a.npz", "--save-state", tmp_path / "a.npz")
+    assert "is named for two outputs" in refused(tmp_path, model, "--source", clip, *two)
+    assert "is or holds the source" in refused(tmp_path, model, "--source", clip, "--save", clip, "--exist-ok")
     assert refused(tmp_path, model) == (
         "say where frames come from: --source FILE, --source demo or --camera 0 (one of them)"
     )
@@ -188,7 +220,7 @@ def test_a_video_is_not_kept_in_a_picture(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--save", "--save-npz", "--save-jsonl", "--save-maps"])
 def test_a_full_disk(model: Path, tmp_path: Path, option: str) -> None:
-    """A file system of 300 kB; where none can be mounted, a limit on the size of files does what a full disk does."""
+    """A real file system of 300 kB."""
     clip = write_clip(tmp_path / "clip.avi", frames=400)
     disk = tmp_path / "disk"
     disk.mkdir()

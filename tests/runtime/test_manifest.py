@@ -73,7 +73,7 @@ def test_files_that_are_no_artifact_are_refused(tmp_path: Path) -> None:
         Engine.open(tmp_path / "text.onnx")
     whole = (tmp_path / "bare.onnx").read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ArtifactError, match=r"cut\.onnx: ONNX Runtime cannot open it"):
+    with pytest.raises(ArtifactError, match=r"cut\.onnx: cannot open it"):
         Engine.open(tmp_path / "cut.onnx")
     with pytest.raises(ArtifactError, match="there is no such file"):
         Engine.open(tmp_path / "absent.onnx")

@@ -88,12 +88,38 @@ def test_a_hard_cut_begins_anew_and_motion_does_not(artifact: Path) -> None:
     assert seen == ["start", None, None, "cut", None]
 
 
+def test_what_always_changes_is_not_cut_at_every_frame(artifact: Path) -> None:
+    session = Engine.open(artifact).stream(detect_cuts=True)
+    for number in range(6):
+        session.step(grey(45 * number))
+        assert restart(session) in (None, "start")
+
+
+def test_a_snapshot_knows_the_shot_it_was_taken_in(artifact: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    first, second = (noise.integers(0, 256, (3, 4, 3), np.uint8).repeat(32, 0).repeat(32, 1) for _ in range(2))
+    session = Engine.open(artifact).stream(detect_cuts=True)
+    for _ in range(3):
+        session.step(first)
+    session.snapshot().save(str(tmp_path / "s.npz"))
+    session.step(second)
+    assert restart(session) == "cut"
+    again = Engine.open(artifact).stream(detect_cuts=True)
+    again.restore(Snapshot.load(str(tmp_path / "s.npz")))
+    again.step(second)
+    assert restart(again) == "cut"
+
+
 def test_alpha_is_tuned_while_running(artifact: Path) -> None:
     session = Engine.open(artifact).stream(alpha=0.25)
     value(session, 0)
     assert value(session, 255) == pytest.approx(0.25)
     session.alpha = 1.0
     assert value(session, 0) == 0.0
+    with pytest.raises(InputError, match=r"alpha must be above 0 and at most 1, not 1\.5"):
+        session.alpha = 1.5
+    with pytest.raises(InputError, match="a timestamp is a number of seconds, not nan"):
+        session.step(grey(0), float("nan"))
     with pytest.raises(InputError, match="alpha must be above 0 and at most 1, not 0"):
         Engine.open(artifact).stream(alpha=0.0)
 

@@ -48,6 +48,20 @@ def test_a_truncated_video_is_an_error_at_its_end(tmp_path: Path) -> None:
     assert 10 < len(brightness(str(tmp_path / "cut.avi"), allow_truncated=True)) < 50
 
 
+def test_a_header_that_counts_too_many_is_no_damage(tmp_path: Path) -> None:
+    """A whole AVI whose header promises twelve frames more: all there are, and a note."""
+    path = write_clip(tmp_path / "clip.avi")
+    data = bytearray(path.read_bytes())
+    for mark, offset in ((b"avih", 24), (b"strh", 40)):
+        at = data.index(mark) + offset
+        assert int.from_bytes(data[at : at + 4], "little") == 12
+        data[at : at + 4] = (24).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    source = open_source(path.as_uri())
+    assert len(list(source)) == 12
+    assert source.note is None or source.note.endswith("ends after 12 of 24 frames that its header counts")
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips are not beside this checkout")
 @pytest.mark.parametrize(("name", "frames", "fps"), [("car-detection.mp4", 377, 12.5), ("dhf1k-0068.avi", 540, 30.0)])
 def test_real_clips(name: str, frames: int, fps: float) -> None:
@@ -158,6 +172,7 @@ def test_a_live_stream_gives_the_newest_frame_and_comes_back(camera: str) -> Non
     indices = [f.index for f in frames]
     assert indices == sorted(set(indices))
     assert feed.dropped == indices[-1] + 1 - len(frames) > 0
+    assert frames[-1].connection > 0
     assert all(later.timestamp > sooner.timestamp for sooner, later in itertools.pairwise(frames))
 
 

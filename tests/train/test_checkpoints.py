@@ -14,8 +14,9 @@ from torch import Tensor
 
 from sal_runtime.errors import CheckpointError, OutputError
 from sal_train.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
-from sal_train.models import RecurrentNetwork, build_network, named_config
+from sal_train.models import NetworkConfig, RecurrenceConfig, RecurrentNetwork, build_network, named_config
 from sal_train.released import import_released
+from sal_train.weights import load_weights
 
 WIDTH = 1 / 16
 
@@ -46,6 +47,28 @@ def test_a_checkpoint_says_itself_what_it_is(tmp_path: Path, name: str) -> None:
     assert same(again, network)
     assert weights_sha256(again) == weights_sha256(network)
     assert not again.training
+
+
+def test_weights_in_another_configuration(tmp_path: Path) -> None:
+    """SalBCE's weights as SalEMA30, the paper's "not tuned" rows; the width is the checkpoint's."""
+    network, path = small("salbce"), tmp_path / "c.safetensors"
+    save_checkpoint(network, path)
+    again = load_checkpoint(path, named_config("salema30"))
+    assert again.config == dataclasses.replace(named_config("salema30"), width=WIDTH)
+    assert same(again, network)
+    with pytest.raises(CheckpointError, match=r"as salema30-learnt it lacks recurrences\.30\.raw_alpha$"):
+        load_checkpoint(path, named_config("salema30-learnt"))
+    with pytest.raises(CheckpointError, match=r"as compact-ema it lacks .* more"):
+        load_checkpoint(path, named_config("compact-ema"))
+
+
+def test_the_name_of_its_own_configuration_changes_nothing(tmp_path: Path) -> None:
+    """A checkpoint trained with another alpha keeps it, as it keeps everything that a name does not tell."""
+    recurrence = RecurrenceConfig("ema", 30, alpha=0.2)
+    config = NetworkConfig("salema30", (recurrence,), width=WIDTH, reference_fps=24.0)
+    save_checkpoint(build_network(config), tmp_path / "c.safetensors")
+    network, origin = load_weights(tmp_path / "c.safetensors", "salema30")
+    assert (network.config, origin) == (config, {"checkpoint": "c.safetensors"})
 
 
 def test_an_existing_checkpoint_is_kept(tmp_path: Path) -> None:

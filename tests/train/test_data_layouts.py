@@ -8,7 +8,7 @@ import pytest
 
 from sal_runtime.errors import DataError
 from sal_train.data import LAYOUTS, Clip, constant_maps, open_dataset, recognise
-from sal_train.testing import (
+from trees import (
     density,
     dhf1k,
     dhf1k_unpadded,

@@ -8,7 +8,7 @@ import pytest
 from sal_runtime.errors import DataError
 from sal_train.data import Augment, Clip, ClipSamples, Epoch, Sample, open_dataset, resize_fixations
 from sal_train.data.files import Folder
-from sal_train.testing import dhf1k, write
+from trees import dhf1k, write
 
 SIZE = (36, 64)
 

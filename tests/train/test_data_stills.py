@@ -11,7 +11,7 @@ from sal_train.data import Epoch, Motion, StillSamples, open_dataset
 from sal_train.data.points import move
 from sal_train.data.warp import MIRROR, compose, rotation, shrinking, warp_frame
 from sal_train.seeds import generator
-from sal_train.testing import stills, write
+from trees import stills, write
 
 CALM = Motion(view=(1.0, 1.0), degrees=0.0, mirror=0.0)
 """Shows the whole photograph and nothing else."""

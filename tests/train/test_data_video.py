@@ -9,7 +9,7 @@ import pytest
 from sal_runtime.errors import DataError
 from sal_train.data import Clip, open_dataset
 from sal_train.data.video import probe, read_frame
-from sal_train.testing import dhf1k, write_video
+from trees import dhf1k, write_video
 
 
 def told(clip: Clip, index: int) -> int:

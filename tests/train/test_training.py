@@ -17,9 +17,9 @@ import torch
 import torchvision
 from torch import nn
 
+import trees
 from sal_runtime.errors import CheckpointError, InputError
 from sal_runtime.vision import cv2
-from sal_train import testing as trees
 from sal_train.checkpoint import load_checkpoint, save_checkpoint
 from sal_train.imagenet import load_vgg16
 from sal_train.losses import LossWeights, clip_loss

@@ -6,8 +6,10 @@ A checkpoint says itself what it is; nothing is read off a file's name, and noth
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -32,14 +34,19 @@ def save_checkpoint(
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     metadata = {CONFIG_KEY: network.config.to_json(), NOTES_KEY: json.dumps(notes or {}, sort_keys=True)}
     with aside(path, exist_ok) as partial:
-        safetensors.torch.save_file(tensors, partial, metadata)
+        partial.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
-def load_checkpoint(path: Path) -> RecurrentNetwork:
+def load_checkpoint(path: Path, config: NetworkConfig | None = None) -> RecurrentNetwork:
     """The network of a checkpoint, in evaluation mode, in float32.
 
+    Args:
+        path: the file.
+        config: another configuration to put the weights into, which must take exactly the same tensors, such as
+            SalBCE's weights as ``salema30`` (the paper's "not tuned" rows). The checkpoint's width is kept.
+
     Raises:
-        CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it.
+        CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it or ``config``.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -51,12 +58,13 @@ def load_checkpoint(path: Path) -> RecurrentNetwork:
         raise CheckpointError(f"{path}: not a safetensors file, or damaged ({exc})") from exc
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path}: carries no sal-edge configuration; make checkpoints with sal-train")
-    network = build_network(NetworkConfig.from_json(metadata[CONFIG_KEY], str(path)))
+    own = NetworkConfig.from_json(metadata[CONFIG_KEY], str(path))
+    network = build_network(own if config is None else dataclasses.replace(config, width=own.width))
     fill(network, tensors, str(path))
     return network.eval()
 
 
-def fill(network: RecurrentNetwork, tensors: dict[str, object], where: str) -> None:
+def fill(network: RecurrentNetwork, tensors: Mapping[str, object], where: str) -> None:
     """Load weights with nothing missing, nothing left over and every shape right.
 
     Raises:
@@ -73,7 +81,7 @@ def fill(network: RecurrentNetwork, tensors: dict[str, object], where: str) -> N
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise CheckpointError(f"{where}: as {network.config.name} it {fault} {', '.join(names[:3])}{more}")
-    network.load_state_dict(tensors)
+    network.load_state_dict(dict(tensors))
 
 
 def weights_sha256(network: RecurrentNetwork) -> str:

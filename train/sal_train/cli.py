@@ -156,7 +156,7 @@ def _validation(data: Path, split: str, layout: str | None, recipe: Recipe, samp
 
 
 def _bar(shown: bool) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(
         *columns, TextColumn("{task.fields[loss]}"), TimeRemainingColumn(), console=err, transient=True,
         disable=not (shown and err.is_terminal),

@@ -20,7 +20,7 @@ def describe(
         height: of a frame, in pixels.
         width: of a frame, in pixels.
         batch: fixed batch size, or None for any.
-        provenance: where the weights came from; the hash of the weights is added here.
+        provenance: where the weights came from; the hash of the weights and the architecture are added here.
 
     Raises:
         InputError: a side is not a multiple of the network's stride, or the batch is not positive.
@@ -54,5 +54,9 @@ def describe(
         recurrences=tuple(recurrences),
         reference_fps=network.config.reference_fps,
         pixel_mean=PIXEL_MEAN,
-        provenance={"weights_sha256": weights_sha256(network), **provenance},
+        provenance={
+            "weights_sha256": weights_sha256(network),
+            "architecture": network.config.architecture,
+            **provenance,
+        },
     )

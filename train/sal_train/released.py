@@ -48,11 +48,10 @@ def import_released(path: Path, config: NetworkConfig | None = None) -> Recurren
         "alpha": f"recurrences.{index}.raw_alpha",
     }
     network = build_network(config)
-    fill(
-        network,
-        {renamed.get(name, name): t.reshape(()) if name == "alpha" else t for name, t in tensors.items()},
-        str(path),
-    )
+    fitted = {renamed.get(name, name): tensor for name, tensor in tensors.items()}
+    if "alpha" in tensors and tensors["alpha"].numel() == 1:
+        fitted[renamed["alpha"]] = tensors["alpha"].reshape(())
+    fill(network, fitted, str(path))
     return network.eval()
 
 
@@ -65,11 +64,15 @@ def _read(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as exc:
         reason = "it is damaged or holds more than tensors and would run code, which is refused"
         raise CheckpointError(f"{path}: cannot be read as a PyTorch checkpoint; {reason}") from exc
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as exc:
+    except Exception as exc:  # torch raises whatever a damaged file provokes
         raise CheckpointError(f"{path}: not a PyTorch checkpoint, or damaged") from exc
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
-    if not isinstance(content, dict) or not content or not all(isinstance(t, Tensor) for t in content.values()):
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items())
+    ):
         raise CheckpointError(f"{path}: holds no table of weights")
     return content
 

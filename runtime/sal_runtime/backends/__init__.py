@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.errors import ArtifactError, InputError
+from sal_runtime.errors import ArtifactError, InputError, MissingDependency
 from sal_runtime.manifest import Manifest
 
 
@@ -63,16 +63,27 @@ class Options:
     """``cpu`` or ``cuda``."""
     threads: int | None = None
     """Threads of a CPU engine; None leaves it to the engine (all physical cores)."""
+    precision: str = "auto"
+    """``auto`` or ``f32``: as the artifact says; ``bf16``: its float convolutions in bf16, where engine and processor
+    have it."""
+    hint: str = "latency"
+    """What OpenVINO is tuned for: ``latency`` of one stream, or ``throughput`` of several that step at once."""
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("precision", self.precision, PRECISIONS), ("hint", self.hint, HINTS)):
+            if value not in known:
+                raise InputError(f"there is no {what} {value!r}; choose from {', '.join(known)}")
 
 
-BACKENDS = {"onnxruntime": "sal_runtime.backends.ort"}
+PRECISIONS = ("auto", "f32", "bf16")
+HINTS = ("latency", "throughput")
+
+BACKENDS = {"onnxruntime": "sal_runtime.backends.ort", "openvino": "sal_runtime.backends.openvino_backend"}
 """Name on the command line -> module with a ``open_artifact(path, options)``."""
-
-_BY_SUFFIX = {".onnx": "onnxruntime"}
 
 
 def open_backend(path: Path, name: str = "auto", options: Options | None = None) -> Backend:
-    """Open an artifact with the named backend; ``auto`` takes the one for the file's kind.
+    """Open an artifact with the named backend; ``auto`` takes the one that :mod:`sal_runtime.backends.choice` picks.
 
     Raises:
         ArtifactError: the file is absent, damaged or not an artifact.
@@ -82,11 +93,19 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
     if not path.is_file():
         raise ArtifactError(f"{path}: there is no such file; sal-export makes one")
     if name == "auto":
-        if path.suffix not in _BY_SUFFIX:
-            raise ArtifactError(f"{path}: an artifact ends in {' or '.join(_BY_SUFFIX)}; sal-export makes one")
-        name = _BY_SUFFIX[path.suffix]
+        from sal_runtime.backends.choice import choose  # it speaks of Options, above
+
+        name = choose(path, options or Options()).backend
     if name not in BACKENDS:
         raise InputError(f"there is no backend {name!r}; choose from auto, {', '.join(BACKENDS)}")
-    module = importlib.import_module(BACKENDS[name])
+    try:
+        module = importlib.import_module(BACKENDS[name])
+    except MissingDependency:
+        raise
+    except ImportError as exc:
+        raise MissingDependency(
+            f"the {name} backend cannot be loaded ({exc}): install its package again, and only one of onnxruntime and "
+            "onnxruntime-gpu, which overwrite each other"
+        ) from exc
     backend: Backend = module.open_artifact(path, options or Options())
     return backend

@@ -16,8 +16,9 @@ import onnxruntime
 
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Options
+from sal_runtime.backends.onnx_metadata import manifest_in
 from sal_runtime.errors import ArtifactError, BackendError, InputError
-from sal_runtime.manifest import METADATA_KEY, Manifest, Signature
+from sal_runtime.manifest import Manifest, Signature
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
@@ -28,29 +29,30 @@ class OrtBackend:
     def __init__(self, path: Path, options: Options) -> None:
         if options.device != "cpu":
             raise InputError(f"the onnxruntime backend runs on the cpu, not on {options.device!r}")
+        if options.precision == "bf16":
+            raise InputError("the onnxruntime backend has no bf16; --backend openvino has it")
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 4
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         try:
-            self._session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         except Exception as exc:  # the vendor's exceptions share no narrower base
             raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({_first_line(exc)}); is it whole?") from exc
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise ArtifactError(f"{path}: an ONNX model without a sal-edge manifest; make the artifact with sal-export")
-        self.manifest = Manifest.from_json(metadata[METADATA_KEY], str(path))
+        self.manifest = manifest_in(self._session.get_modelmeta().custom_metadata_map, path)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.manifest.agree(_signatures(inputs), _signatures(outputs), str(path))
         self.name = f"onnxruntime {onnxruntime.__version__} cpu"
 
     def stream(self, batch: int) -> OrtStream:
         """A fresh stream of ``batch`` slots, its states zero."""
+        if self._session is None:
+            raise InputError("this engine has been closed; open the artifact again")
         return OrtStream(self._session, self.manifest, batch)
 
     def close(self) -> None:
-        """Release the engine."""
-        del self._session
+        """Let go of the engine; the memory goes with its last stream."""
+        self._session = None
 
 
 class OrtStream:

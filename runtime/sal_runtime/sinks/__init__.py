@@ -1,4 +1,4 @@
-"""Where results go. Every sink writes aside and lets its file appear, whole, when it is told to commit."""
+"""Where results go. Every sink writes aside; files appear together, when all of them are whole."""
 
 from __future__ import annotations
 
@@ -40,12 +40,19 @@ class Sink(Protocol):
             OutputError: it cannot be written.
         """
 
-    def commit(self) -> None:
-        """Finish, and let the file appear.
+    def finish(self) -> None:
+        """Write what is left and close, still aside.
 
         Raises:
             OutputError: it could not be written whole.
         """
 
+    def publish(self) -> None:
+        """Let the finished file appear.
+
+        Raises:
+            OutputError: it cannot be renamed.
+        """
+
     def discard(self) -> None:
-        """Leave nothing behind; harmless after :meth:`commit`."""
+        """Leave nothing behind; harmless after :meth:`publish`."""

@@ -41,10 +41,13 @@ class JsonLines:
         with atomic.writing(self._final):
             self._file.write(json.dumps(line) + "\n")
 
-    def commit(self) -> None:
-        """Let the file appear."""
+    def finish(self) -> None:
+        """Write what is buffered."""
         with atomic.writing(self._final):
             self._file.close()
+
+    def publish(self) -> None:
+        """Let the file appear."""
         atomic.publish(self._partial, self._final)
 
     def discard(self) -> None:

@@ -18,7 +18,7 @@ class MapFolder:
     def __init__(self, path: Path, bits: int, exist_ok: bool) -> None:
         self.path: Path | None = path
         self._final = path
-        self._partial = atomic.claim(path, exist_ok)
+        self._partial = atomic.claim(path, exist_ok, folder=True)
         self._type, self._top = (np.uint16, 65535.0) if bits == 16 else (np.uint8, 255.0)
         with atomic.writing(path):
             self._partial.mkdir()
@@ -31,7 +31,10 @@ class MapFolder:
         name = f"{result.frame.name}.png"
         write_image(self._partial / name, image, self._final / name)
 
-    def commit(self) -> None:
+    def finish(self) -> None:
+        """Every picture is written already."""
+
+    def publish(self) -> None:
         """Let the folder appear; it replaces one of that name."""
         atomic.publish(self._partial, self._final)
 

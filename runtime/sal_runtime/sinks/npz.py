@@ -6,6 +6,7 @@ import contextlib
 import io
 import shutil
 import zipfile
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ class NpzFile:
         self._partial = atomic.claim(path, exist_ok)
         self._raw = self._partial.with_suffix(".raw")
         self._shape: tuple[int, ...] = (0, 0)
-        self._times: list[float] = []
-        self._indices: list[int] = []
+        self._times = array("d")
+        self._indices = array("q")
         with atomic.writing(path):
             self._file = self._raw.open("wb")
 
@@ -39,8 +40,8 @@ class NpzFile:
         self._times.append(result.frame.timestamp)
         self._indices.append(result.frame.index)
 
-    def commit(self) -> None:
-        """Pack the maps, let the file appear."""
+    def finish(self) -> None:
+        """Pack the maps."""
         shape = (len(self._times), *self._shape)
         with atomic.writing(self._final):
             self._file.close()
@@ -55,6 +56,9 @@ class NpzFile:
                 ):
                     with archive.open(f"{name}.npy", "w") as entry:
                         np.lib.format.write_array(entry, values)
+
+    def publish(self) -> None:
+        """Let the file appear."""
         atomic.publish(self._partial, self._final)
         self.discard()
 

@@ -44,24 +44,23 @@ class OverlayVideo:
         self._waiting.append((result.frame.timestamp, self._render(result.frame.image, result.saliency)))
         if self._writer is not None or len(self._waiting) >= self._hold:
             self._flush()
-        if self._written % _LOOK_EVERY == 0 and shutil.disk_usage(self._final.parent).free < _SPARE_BYTES:
+        if self._written % _LOOK_EVERY == 0 and shutil.disk_usage(self._final.absolute().parent).free < _SPARE_BYTES:
             raise OutputError(f"{self._final}: no space is left on the disk")
 
-    def commit(self) -> None:
+    def finish(self) -> None:
         """Close the file and look whether it holds what was written: OpenCV reports no failure of its own."""
         self._flush()
-        if self._writer is None:
-            self.discard()
-            return
-        self._writer.release()
-        self._writer = None
-        check = cv2.VideoCapture(str(self._partial), cv2.CAP_FFMPEG)
-        found = int(check.get(cv2.CAP_PROP_FRAME_COUNT)) if check.isOpened() else 0
-        check.release()
-        if abs(found - self._written) > (self._final.suffix.lower() in (".webm", ".mkv")):
-            self.discard()
-            raise OutputError(f"{self._final}: only {found} of {self._written} frames were written; is the disk full?")
-        atomic.publish(self._partial, self._final)
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+        found = _frames_in(self._partial, self._written)
+        if found != self._written:
+            raise OutputError(f"{self._final}: only {found} of {self._written} frames were written{self._why()}")
+
+    def publish(self) -> None:
+        """Let the file appear."""
+        if self._partial.exists():
+            atomic.publish(self._partial, self._final)
 
     def discard(self) -> None:
         """Close and remove what was written aside."""
@@ -86,12 +85,18 @@ class OverlayVideo:
             self._fps = (len(times) - 1) / (times[-1] - times[0])
         height, width = self._waiting[0][1].shape[:2]
         # mp4v and VP80 sample colours at half the size.
-        self._size = (width - width % 2, height - height % 2)
+        self._size = (max(2, width - width % 2), max(2, height - height % 2))
         code = cv2.VideoWriter_fourcc(*CODECS[self._final.suffix.lower()])
         with silenced():  # it remarks on .webm's tag, which is right
             self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, code, self._fps, self._size)
         if not self._writer.isOpened():
-            raise OutputError(f"{self._final}: the video cannot be opened for writing; is the disk full?")
+            raise OutputError(
+                f"{self._final}: a video of {self._size[0]}x{self._size[1]} at {self._fps:g} frames a second cannot be "
+                f"written{self._why()}; try another suffix"
+            )
+
+    def _why(self) -> str:
+        return ", the disk is full" if shutil.disk_usage(self._final.absolute().parent).free < _SPARE_BYTES else ""
 
 
 class OverlayPicture:
@@ -109,7 +114,10 @@ class OverlayPicture:
         """Draw the picture."""
         write_image(self._partial, self._render(result.frame.image, result.saliency), self._final)
 
-    def commit(self) -> None:
+    def finish(self) -> None:
+        """The picture is written already."""
+
+    def publish(self) -> None:
         """Let it appear."""
         if self._partial.exists():
             atomic.publish(self._partial, self._final)
@@ -117,6 +125,20 @@ class OverlayPicture:
     def discard(self) -> None:
         """Remove what was written aside."""
         atomic.discard(self._partial)
+
+
+def _frames_in(path: Path, expected: int) -> int:
+    """Frames of a video that was just written: what its header says, or where that differs, what can be read."""
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        found = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        if found != expected and video.isOpened():
+            found = 0
+            while found <= expected and video.grab():
+                found += 1
+    finally:
+        video.release()
+    return found
 
 
 def write_image(partial: Path, image: Any, final: Path) -> None:

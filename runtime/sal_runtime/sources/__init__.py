@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import SourceError
@@ -30,6 +31,8 @@ class Frame:
     """A stem for files made from this frame: ``000012``, or an image's own name."""
     decode: float
     """Seconds it took to read and decode."""
+    connection: int = 0
+    """How often a live source was lost and came back before this frame."""
 
 
 class Source(Protocol):
@@ -43,6 +46,8 @@ class Source(Protocol):
     """How many there will be, or None where nobody knows."""
     live: bool
     """Whether the newest frame counts, not every frame."""
+    note: str | None
+    """What a user should know of it once it was read, or None."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Every frame, in order.
@@ -84,21 +89,27 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """
     # Imported here so that each kind's needs (a demo's photographs, say) stay its own.
     options = options or SourceOptions()
-    path = Path(text)
+    if text.lower().startswith("file://"):
+        text = unquote(urlsplit(text).path)
     if text == "demo":
         from sal_runtime.sources.demo import DemoSource
 
         return DemoSource(options)
+    from sal_runtime.sources.video import VideoSource, is_recording
+
     if text.isdigit() or text.startswith("/dev/video") or _URL.match(text):
         from sal_runtime.sources.live import LiveSource
 
-        return LiveSource(text, options)
+        return VideoSource(text, options) if is_recording(text) else LiveSource(text, options)
     from sal_runtime.sources.images import ImageSource, is_image
 
-    if path.is_dir() or is_image(path) or (any(c in text for c in "*?[") and not path.exists()):
-        return ImageSource(text, options)
-    if not path.exists():
+    path = Path(text)
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+        if is_folder or (exists and is_image(path)) or (not exists and any(c in text for c in "*?[")):
+            return ImageSource(text, options)
+    except OSError as exc:
+        raise SourceError(f"{text}: cannot be read ({exc.strerror})") from exc
+    if not exists:
         raise SourceError(f"{text}: there is no such file, folder or camera")
-    from sal_runtime.sources.video import VideoSource
-
-    return VideoSource(path, options)
+    return VideoSource(text, options)

@@ -48,6 +48,7 @@ class DemoSource:
 
     name = "demo"
     live = False
+    note: str | None = None
 
     def __init__(self, options: SourceOptions) -> None:
         self._photographs = [_photograph(shot.photograph) for shot in _SHOTS]

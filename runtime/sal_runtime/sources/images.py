@@ -31,6 +31,7 @@ class ImageSource:
     """Pictures on disk, ``2.jpg`` before ``10.jpg``."""
 
     live = False
+    note: str | None = None
 
     def __init__(self, text: str, options: SourceOptions) -> None:
         path = Path(text)
@@ -48,6 +49,8 @@ class ImageSource:
         self.name = text
         self._pictures = pictures[:: options.stride]
         self._stride = options.stride
+        # Pictures of several folders may bear one name; what is made from them must not.
+        self._plain = len({p.stem for p in self._pictures}) == len(self._pictures)
         self.fps = (options.fps or DEFAULT_FPS) / options.stride
         self.frames: int | None = len(self._pictures)
 
@@ -56,7 +59,9 @@ class ImageSource:
         for position, path in enumerate(self._pictures):
             began = time.perf_counter()
             image = _read(path)
-            yield Frame(image, position / self.fps, position * self._stride, path.stem, time.perf_counter() - began)
+            index = position * self._stride
+            name = path.stem if self._plain else f"{index:06d}_{path.stem}"
+            yield Frame(image, position / self.fps, index, name, time.perf_counter() - began)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -22,6 +22,7 @@ class LiveSource:
     """A camera by number or device, or a stream by address."""
 
     live = True
+    note: str | None = None
     frames: int | None = None
 
     def __init__(self, text: str, options: SourceOptions) -> None:
@@ -50,7 +51,7 @@ class LiveSource:
                     continue
                 now = time.perf_counter()
                 if index % self._stride == 0:
-                    yield Frame(image, time.monotonic(), index, f"{index:06d}", now - began)
+                    yield Frame(image, time.monotonic(), index, f"{index:06d}", now - began, self.reconnects)
                 index += 1
         finally:
             self._capture.release()

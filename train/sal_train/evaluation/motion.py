@@ -1,6 +1,6 @@
 """Does the recurrence do its work? Maps with the state against maps of each frame alone, where the truth is known.
 
-Photographs with fixations become clips by a camera that pans over them, and by an object that crosses them; sensor
+Photographs with fixations become clips by a camera that pans over them, and by an object that crosses; sensor
 noise is added, since real frames are never alike. A good recurrence makes maps change less from frame to frame and
 loses little of what they say: the fixations that move along, the object's place.
 """
@@ -27,6 +27,9 @@ WARM = 10
 """First frames that are not counted: the state has to fill."""
 RADIUS = 14
 """Of the object, in pixels of the network's frame."""
+
+_UNFOCUSED = 12.0
+"""Blur of what lies behind the object, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,11 @@ def _noisy(frames: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _cross(frames: Pixels, rng: np.random.Generator) -> tuple[Pixels, Mask]:
-    """An orange disc with a dark rim that goes from side to side at a steady pace."""
-    frames = frames.copy()
+    """An orange disc with a dark rim that goes from side to side at a steady pace, the photograph out of focus.
+
+    In focus, a face in the photograph would rightly draw more looks than a disc does, and the truth would not be known.
+    """
+    frames = np.stack([cv2.GaussianBlur(frame, (0, 0), _UNFOCUSED) for frame in frames])
     truth = np.zeros(frames.shape[:3], np.bool_)
     count, (height, width) = len(frames), frames.shape[1:3]
     row = int(rng.integers(2 * RADIUS, height - 2 * RADIUS))

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sal_runtime.errors import DataError
 from sal_train.metrics.score import METRICS, Scores
@@ -82,8 +82,8 @@ class DatasetScores:
         writer.writerows({key: "" if value != value else value for key, value in row.items()} for row in self.rows())
         return out.getvalue()
 
-    def to_json(self) -> str:
-        """Everything as one JSON document; an undefined value is null."""
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as a value that JSON can hold; an undefined value is None."""
         document = {
             "name": self.name,
             "frames": self.frames,
@@ -92,17 +92,20 @@ class DatasetScores:
             "left_out": self.left_out(),
             "videos": [{**dataclasses.asdict(video), "mean": video.mean.as_dict()} for video in self.videos],
         }
-        return json.dumps(_without_nan(document), indent=1, allow_nan=False)
+        return cast(dict[str, Any], _without_nan(document))
+
+    def to_json(self) -> str:
+        """The same as one JSON document; an undefined value is null."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str, where: str = "the results") -> DatasetScores:
-        """Read back what :meth:`to_json` wrote, such as to compare two evaluations; ``where`` names the file.
+    def from_dict(cls, raw: Any, where: str = "the results") -> DatasetScores:
+        """Read back what :meth:`to_dict` gave, such as to compare two evaluations; ``where`` names the file.
 
         Raises:
-            DataError: the text is no such document.
+            DataError: it is no such document.
         """
         try:
-            raw = json.loads(text)
             videos = tuple(
                 VideoScores(
                     str(video["name"]),
@@ -114,7 +117,19 @@ class DatasetScores:
             )
             return cls(str(raw["name"]), videos)
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise DataError(f"{where}: not the JSON of an evaluation ({exc}); make it again with sal-eval") from exc
+            raise not_an_evaluation(where, exc) from exc
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "the results") -> DatasetScores:
+        """The same from JSON.
+
+        Raises:
+            DataError: the text is no such document.
+        """
+        try:
+            return cls.from_dict(json.loads(text), where)
+        except ValueError as exc:
+            raise not_an_evaluation(where, exc) from exc
 
     def _metrics(self) -> list[str]:
         """The metrics that any video has, in the order of every table."""
@@ -123,6 +138,11 @@ class DatasetScores:
     def _with(self, metric: str) -> list[VideoScores]:
         """The videos for which a metric was asked."""
         return [video for video in self.videos if metric in video.left_out]
+
+
+def not_an_evaluation(where: str, reason: object) -> DataError:
+    """The error for a file that sal-eval did not write."""
+    return DataError(f"{where}: not the JSON of an evaluation ({reason}); make it again with sal-eval")
 
 
 def _mean(values: list[float]) -> float:

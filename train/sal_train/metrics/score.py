@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ PAPER = ("auc_judd", "auc_shuffled", "nss", "cc", "sim")
 
 METRICS = (*PAPER, "kl", "ig")
 """All metrics, in the order of every table and file."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,12 @@ def score_frames(
 
     with ThreadPoolExecutor(workers, thread_name_prefix="score") as pool:
         jobs = (pool.submit(score, number, load) for number, load in enumerate(frames))
-        return list(_in_order(jobs, 4 * workers))
+        return list(in_order(jobs, 4 * workers))
 
 
-def _in_order(jobs: Iterator[Future[Scores]], ahead: int) -> Iterator[Scores]:
+def in_order(jobs: Iterator[Future[T]], ahead: int) -> Iterator[T]:
     """Results in the order of submission, with no more than ``ahead`` jobs waiting."""
-    waiting: deque[Future[Scores]] = deque()
+    waiting: deque[Future[T]] = deque()
     try:
         for job in jobs:
             waiting.append(job)

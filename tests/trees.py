@@ -1,4 +1,4 @@
-"""Small datasets on the disk, one function a layout, for tests here and elsewhere.
+"""Small datasets on the disk, one function a layout, for the tests.
 
 Frame number n is grey 10 n, its map is bright at columns n and n + 1, its one fixation lies at row 5, column n: what
 was read can be told from a single pixel.
