@@ -55,7 +55,9 @@ def needs_extra(extra: str) -> Iterator[None]:
         if exc.name is None or exc.name.startswith("sal_"):
             raise
         package = exc.name.split(".")[0]
-        raise MissingDependency(f"{package} is not installed: pip install 'sal-edge[{extra}]'") from exc
+        raise MissingDependency(
+            f"{package} is not installed: pip install 'sal-edge[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+        ) from exc
 
 
 @contextlib.contextmanager
@@ -76,26 +78,6 @@ def fail(message: str, code: int = 2) -> None:
 def warn(message: str) -> None:
     """Print a line that the user should not miss."""
     err.print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
-
-
-class DefaultCommandGroup(TyperGroup):
-    """Commands of which the first is meant where none is named.
-
-    With ``typer.Typer(cls=DefaultCommandGroup)`` and the commands ``score`` and ``compare``, ``sal-eval MODEL`` is
-    ``sal-eval score MODEL``, and ``sal-eval --help`` shows the list of both and all of the first.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the first command's name before arguments that begin with no command's."""
-        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = [next(iter(self.commands)), *args]
-        return super().parse_args(ctx, args)
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The help of the first command under the program's own name, after the list of all."""
-        super().format_help(ctx, formatter)
-        default = next(iter(self.commands.values()))
-        default.format_help(type(ctx)(default, info_name=ctx.info_name), formatter)
 
 
 class DefaultCommandGroup(TyperGroup):
