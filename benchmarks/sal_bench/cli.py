@@ -74,11 +74,12 @@ def run(
     ] = None,
     warm_up: WarmUp = SECONDS,
     backend: Annotated[
-        list[str] | None, typer.Option(help="auto or an engine; may be given several times.", rich_help_panel=_MODEL)
+        list[str] | None,
+        typer.Option(help="auto, onnxruntime, openvino; may be given several times.", rich_help_panel=_MODEL),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Of an engine that has the choice: f32, bf16.", rich_help_panel=_MODEL)
-    ] = None,
+        str, typer.Option(help="Of an engine that has the choice: auto, f32, bf16.", rich_help_panel=_MODEL)
+    ] = "auto",
     device: Annotated[str, typer.Option(help="cpu, or what the engine knows.", rich_help_panel=_MODEL)] = "cpu",
     threads: Threads = None,
     end_to_end: Annotated[

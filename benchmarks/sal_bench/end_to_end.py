@@ -58,9 +58,13 @@ class Timed:
         self._sink.write(result)
         self.seconds.append(self._clock.now() - began)
 
-    def commit(self) -> None:
+    def finish(self) -> None:
         """Pass it on."""
-        self._sink.commit()
+        self._sink.finish()
+
+    def publish(self) -> None:
+        """Pass it on."""
+        self._sink.publish()
 
     def discard(self) -> None:
         """Pass it on."""
@@ -95,17 +99,16 @@ class EndToEnd:
         def on_frame(summary: Summary) -> None:
             nonlocal before
             now = self._clock.now()
-            turn.add(now - before)
+            turn.add(now - before, **{name: values[-1] for name, values in summary.stages.items()})
             before = now
 
         session = self._engine.stream(1)
         try:
-            summary = run_source(session, source, [sink], max_frames=samples, on_frame=on_frame)
+            run_source(session, source, [sink], max_frames=samples, on_frame=on_frame)
         finally:
             session.close()
         turn.seconds = self._clock.now() - began
-        stages = {**summary.stages, "publish": sink.seconds}
-        turn.stages = {name: [round(value * 1e3, 5) for value in values] for name, values in stages.items()}
+        turn.stages["publish"] = [round(value * 1e3, 5) for value in sink.seconds]
         return turn
 
     def close(self) -> None:

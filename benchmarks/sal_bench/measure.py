@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from sal_bench.alternate import HOW, SETTLE, Entry, alternate
 from sal_bench.clock import Clock, Monotonic
 from sal_bench.content import run_label, warm_warnings
-from sal_bench.footage import Clip, held
+from sal_bench.footage import Clip, Held, held
 from sal_bench.machine import Busy, fingerprint, load_warnings
 from sal_bench.probes import open_sensors
 from sal_bench.report import Report, Run, Warmup
@@ -37,8 +36,8 @@ class Options:
 
     scenarios: tuple[str, ...] = ("single",)
     backends: tuple[str, ...] = ("auto",)
-    precision: str | None = None
-    """Of the engine's arithmetic, where the backend has a choice (OpenVINO: f32, bf16)."""
+    precision: str = "auto"
+    """Of the engine's arithmetic: see :class:`sal_runtime.backends.Options`."""
     device: str = "cpu"
     threads: int | None = None
     source: str | None = None
@@ -64,7 +63,7 @@ class Opened:
     path: Path
     engine: Engine
     backend: str
-    """As asked for, or its short name."""
+    """The engine's short name, and ``bf16`` where it computes in that."""
     label: str
     """For people; the same in every report."""
 
@@ -84,10 +83,11 @@ def measure(
     clock, busy = Monotonic(), Busy()
     with contextlib.ExitStack() as stack:
         opened = open_models(models, options, stack)
+        pictures = held(options.source, options.seed)
         entries = []
         for name in options.scenarios:
             for model in opened:
-                scenario = _scenario(name, model.engine, options, clock)
+                scenario = _scenario(name, model.engine, options, pictures.at(0), clock)
                 stack.callback(scenario.close)
                 entries.append((model, Entry(scenario)))
         sensors = stack.enter_context(open_sensors())
@@ -111,11 +111,15 @@ def open_models(models: Sequence[Path], options: Options, stack: contextlib.Exit
     opened = []
     for path in models:
         for backend in options.backends:
-            engine = stack.enter_context(open_engine(path, backend, options.device, options.threads, options.precision))
-            opened.append(Opened(path, engine, engine.name.split()[0], ""))
-    computed = "" if options.precision is None else f" {options.precision}"
+            engine = stack.enter_context(
+                Engine.open(
+                    path, backend=backend, device=options.device, threads=options.threads, precision=options.precision
+                )
+            )
+            name, *_, last = engine.name.split()
+            opened.append(Opened(path, engine, f"{name} bf16" if last == "bf16" else name, ""))
     for model in opened:
-        model.label = run_label(model_record(model.path, model.engine.manifest), model.backend + computed)
+        model.label = run_label(model_record(model.path, model.engine.manifest), model.backend)
     labels = [model.label for model in opened]
     for model in opened:
         if labels.count(model.label) > 1:
@@ -125,21 +129,6 @@ def open_models(models: Sequence[Path], options: Options, stack: contextlib.Exit
         twice = next(label for label in labels if labels.count(label) > 1)
         raise InputError(f"{twice} is named twice; each model and backend is measured once")
     return opened
-
-
-def open_engine(path: Path, backend: str, device: str, threads: int | None, precision: str | None) -> Engine:
-    """Open an artifact; a precision is passed on where this runtime has such a choice.
-
-    Raises:
-        InputError: it has none.
-        SalError: the artifact cannot be opened.
-    """
-    more: dict[str, Any] = {}
-    if precision is not None:
-        if "precision" not in inspect.signature(Engine.open).parameters:
-            raise InputError(f"no backend of this sal-edge can be told a precision, so not {precision!r} either")
-        more["precision"] = precision
-    return Engine.open(path, backend=backend, device=device, threads=threads, **more)
 
 
 def run_name(label: str, scenario: str) -> str:
@@ -167,7 +156,8 @@ def model_record(path: Path, manifest: Manifest) -> dict[str, Any]:
 def make_run(name: str, model: Opened, entry: Entry, warmup: Warmup) -> Run:
     """An entry's turns as the report keeps them."""
     manifest, scenario = model.engine.manifest, entry.scenario
-    parity = manifest.parity
+    # The check at export speaks of the artifact's own precision, not of what an engine makes of it.
+    parity = None if model.backend.endswith(" bf16") else manifest.parity
     return Run(
         name,
         scenario.name,
@@ -212,11 +202,9 @@ def check_counts(frames: int, rounds: int) -> None:
         raise InputError(f"{frames} frames do not fill {rounds} rounds; ask for more --frames or fewer --rounds")
 
 
-def _scenario(name: str, engine: Engine, options: Options, clock: Clock) -> Scenario:
+def _scenario(name: str, engine: Engine, options: Options, pictures: Held, clock: Clock) -> Scenario:
     if name == "single":
-        pictures = held(None, options.seed) if options.source is None else Clip(options.source)
-        return Single(engine, pictures, clock)
-    pictures = held(options.source, options.seed)
+        return Single(engine, pictures if options.source is None else Clip(options.source), clock)
     if name == "stream":
         return ArrivingStream(engine, pictures, clock, options.rate, options.deadline)
     if name == "batch":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sal_bench.measure import open_engine
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.engine import Engine
 
@@ -25,10 +24,10 @@ class OurStepper:
         self._session.reset()
 
 
-def open_ours(path: Path, threads: int | None, backend: str, precision: str | None = None) -> OurStepper:
+def open_ours(path: Path, threads: int | None, backend: str, precision: str = "auto") -> OurStepper:
     """The artifact in one of our backends.
 
     Raises:
         SalError: this installation has no such backend, or it knows no such precision.
     """
-    return OurStepper(open_engine(path, backend, "cpu", threads, precision))
+    return OurStepper(Engine.open(path, backend=backend, threads=threads, precision=precision))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sal_runtime.arrays import AnyArray, Floats, Pixels
-from sal_runtime.manifest import METADATA_KEY, Manifest
+from sal_runtime.backends.onnx_metadata import read_manifest
+from sal_runtime.manifest import Manifest
 
 
 class PlainStepper:
@@ -18,6 +20,8 @@ class PlainStepper:
         """``infer`` takes a dictionary of arrays and returns one."""
         self.engine = engine
         self._manifest, self._infer = manifest, infer
+        self._fresh = True
+        self._states: dict[str, AnyArray] = {}
         self.restart()
 
     def step(self, frame: Pixels) -> Floats:
@@ -33,7 +37,7 @@ class PlainStepper:
     def restart(self) -> None:
         """Forget."""
         self._fresh = True
-        self._states: dict[str, AnyArray] = {s.input.name: s.input.zeros(1) for s in self._manifest.states}
+        self._states = {s.input.name: s.input.zeros(1) for s in self._manifest.states}
 
 
 def open_onnxruntime(path: Path, threads: int | None) -> PlainStepper:
@@ -50,13 +54,12 @@ def open_onnxruntime(path: Path, threads: int | None) -> PlainStepper:
     def infer(feed: dict[str, AnyArray]) -> dict[str, AnyArray]:
         return dict(zip(names, session.run(None, feed), strict=True))
 
-    return PlainStepper(manifest_of(path), infer, f"onnxruntime {onnxruntime.__version__}")
+    return PlainStepper(read_manifest(path), infer, f"onnxruntime {onnxruntime.__version__}")
 
 
 def open_openvino(path: Path, threads: int | None, precision: str | None = None) -> PlainStepper:
     """An infer request on the compiled graph; ``precision`` is OpenVINO's hint, by default its own choice."""
-    import openvino
-
+    openvino: Any = importlib.import_module("openvino")  # untyped: the package ships no py.typed
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if precision is not None:
         settings["INFERENCE_PRECISION_HINT"] = precision
@@ -74,13 +77,4 @@ def open_openvino(path: Path, threads: int | None, precision: str | None = None)
     used = compiled.get_property("INFERENCE_PRECISION_HINT")
     told = used.to_string() if hasattr(used, "to_string") else str(used)
     version = openvino.__version__.split("-")[0]
-    return PlainStepper(manifest_of(path), infer, f"openvino {version}, computing in {told}")
-
-
-def manifest_of(path: Path) -> Manifest:
-    """The manifest in an ``.onnx``, for the names of its tensors."""
-    import onnx
-
-    model = onnx.load(str(path), load_external_data=False)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return Manifest.from_json(metadata[METADATA_KEY], str(path))
+    return PlainStepper(read_manifest(path), infer, f"openvino {version}, computing in {told}")

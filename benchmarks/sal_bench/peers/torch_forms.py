@@ -20,7 +20,8 @@ class TorchStepper:
         self._network, self._channels_last = network, channels_last
         self._step = torch.compile(network.step) if compiled else network.step
         self._normal = float(network.normal_carry(1).detach())
-        self.restart()
+        self._fresh = True
+        self._states: tuple[Tensor, ...] = ()
 
     def step(self, frame: Pixels) -> Floats:
         """See :class:`sal_bench.peers.stepper.Stepper`."""
@@ -43,7 +44,6 @@ class TorchStepper:
     def restart(self) -> None:
         """Forget."""
         self._fresh = True
-        self._states: tuple[Tensor, ...] = ()
 
 
 def open_torch(
@@ -58,6 +58,6 @@ def open_torch(
             if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
                 module.to(torch.bfloat16)
     if channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
     form = [name for name, on in (("channels-last", channels_last), ("bf16", bf16), ("compiled", compiled)) if on]
     return TorchStepper(network, channels_last, compiled, " ".join(["torch", str(torch.__version__), *form]))
