@@ -13,7 +13,7 @@ from typing import Any
 from sal_bench.alternate import HOW, SETTLE, Entry, alternate
 from sal_bench.clock import Clock, Monotonic
 from sal_bench.content import run_label, warm_warnings
-from sal_bench.footage import Clip, Held, held
+from sal_bench.footage import Clip, Held, held, short
 from sal_bench.machine import Busy, fingerprint, load_warnings
 from sal_bench.probes import open_sensors
 from sal_bench.report import Report, Run, Warmup
@@ -192,7 +192,7 @@ def method(options: Options) -> dict[str, Any]:
         "threads": options.threads,
         "device": options.device,
         "precision": options.precision,
-        "source": options.source,
+        "source": None if options.source is None else short(options.source),
     }
 
 

@@ -11,6 +11,8 @@ from sal_bench.svg import WIDTH, Axis, Drawing, colour
 
 _MOST_DOTS = 700
 """Dots a run; of more, the slowest in each stretch is drawn, so that no outlier is lost."""
+_WORLDS = 8.0
+"""Slowest over fastest from which a latency axis is logarithmic."""
 _LEFT, _RIGHT = 52, WIDTH - 14
 
 
@@ -23,16 +25,18 @@ def plots(report: Report) -> list[Drawing]:
 def overview(report: Report) -> Drawing:
     """A bar a run: the median, with a line on to p95."""
     drawing = Drawing("Latency: bar to the median, line to p95", 50 + 34 * len(report.runs))
-    top = max(max(run.latency.p95, run.latency.p50) for run in report.runs)
-    axis = Axis(0.0, top * 1.02, 8, _RIGHT - 50)
+    slowest = max(run.latency.p50 for run in report.runs)
+    top = min(max(run.latency.p95 for run in report.runs), 1.5 * slowest)
+    axis = Axis(0.0, max(top, slowest) * 1.02, 8, _RIGHT - 50)
     bottom = drawing.height - 34
     drawing.bottom_axis(axis, bottom, "ms", 8)
     for number, run in enumerate(report.runs):
         y, s = 8 + 34 * number, run.latency
         drawing.text(8, y + 11, run.name)
         drawing.bar(8, y + 15, axis.at(s.p50) - 8, 13, colour(number), f"{run.name}: {ms(s.p50)} ms")
-        drawing.line(axis.at(s.p50), y + 21, axis.at(s.p95), y + 21, colour(number), 2)
-        drawing.text(max(axis.at(s.p95), axis.at(s.p50)) + 5, y + 26, ms(s.p50))
+        end = axis.at(min(s.p95, axis.high))
+        drawing.line(axis.at(s.p50), y + 21, end, y + 21, colour(number), 2)
+        drawing.text(end + 5, y + 26, ms(s.p50))
     return drawing
 
 
@@ -41,7 +45,7 @@ def over_time(report: Report) -> Drawing:
     drawing = _with_legend("Latency over time", 240, report)
     end = max(turn.began + turn.seconds for run in report.runs for turn in run.rounds)
     x = Axis(0.0, end, _LEFT, _RIGHT)
-    y = Axis(0.0, _ceiling(report), 226, 26)
+    y = _latencies(report, 226, 26)
     drawing.bottom_axis(x, 226, "seconds", 26)
     drawing.left_axis(y, _LEFT, "ms (what is above, at the edge)", _RIGHT)
     for number, run in enumerate(report.runs):
@@ -58,8 +62,7 @@ def over_time(report: Report) -> Drawing:
 def distribution(report: Report) -> Drawing:
     """How many of all samples are at most so slow."""
     drawing = _with_legend("Distribution: share of frames that took at most so long", 240, report)
-    least = min(min(run.samples) for run in report.runs)
-    x = Axis(0.95 * least, _ceiling(report), _LEFT, _RIGHT)
+    x = _latencies(report, _LEFT, _RIGHT)
     y = Axis(0.0, 100.0, 226, 26)
     drawing.bottom_axis(x, 226, "ms", 26)
     drawing.left_axis(y, _LEFT, "% of frames", _RIGHT)
@@ -102,7 +105,8 @@ def accuracy(report: Report) -> Drawing | None:
     drawing = _with_legend("Accuracy against latency: up and left is better", 240, report)
     slowest = max(run.latency.p50 for _, run, _ in points)
     worst = min(min(cc for _, _, cc in points), 0.995)
-    x, y = Axis(0.0, slowest * 1.05, _LEFT, _RIGHT), Axis(worst - (1.0 - worst) * 0.1, 1.0, 226, 26)
+    fastest = min(run.latency.p50 for _, run, _ in points)
+    x, y = _scale(fastest, slowest * 1.05, _LEFT, _RIGHT), Axis(worst - (1.0 - worst) * 0.1, 1.0, 226, 26)
     drawing.bottom_axis(x, 226, "median ms", 26)
     drawing.left_axis(y, _LEFT, "least CC of a map", _RIGHT)
     for number, run, cc in points:
@@ -117,6 +121,13 @@ def _with_legend(title: str, height: float, report: Report) -> Drawing:
     return drawing
 
 
-def _ceiling(report: Report) -> float:
-    """Top of a latency axis: one wild sample must not press all others flat."""
-    return max(min(run.latency.max, 1.5 * run.latency.p99, 3.0 * run.latency.p50) for run in report.runs) * 1.05
+def _latencies(report: Report, start: float, end: float) -> Axis:
+    """An axis for all samples: one wild sample must not press all others flat."""
+    high = max(min(run.latency.max, 1.5 * run.latency.p99, 3.0 * run.latency.p50) for run in report.runs)
+    return _scale(min(min(run.samples) for run in report.runs), high * 1.05, start, end)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Axis:
+    """From 0, or logarithmic where contestants are worlds apart."""
+    low = max(low, 1e-3)
+    return Axis(0.9 * low, high, start, end, log=True) if high > _WORLDS * low else Axis(0.0, high, start, end)

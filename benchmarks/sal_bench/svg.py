@@ -18,7 +18,7 @@ COLOURS = 12
 
 @dataclass
 class Axis:
-    """A linear scale between values and places."""
+    """A scale between values and places, linear or logarithmic."""
 
     low: float
     high: float
@@ -26,14 +26,21 @@ class Axis:
     """Where ``low`` is drawn."""
     end: float
     """Where ``high`` is drawn."""
+    log: bool = False
+    """Whether equal factors are equally far apart; then ``low`` is above 0."""
 
     def at(self, value: float) -> float:
         """The place of a value, rounded to a tenth of a unit."""
-        span = (self.high - self.low) or 1.0
-        return round(self.start + (value - self.low) / span * (self.end - self.start), 1)
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        place = ((math.log(value) if self.log else value) - low) / ((high - low) or 1.0)
+        return round(self.start + place * (self.end - self.start), 1)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Round values within the scale, about ``count`` of them."""
+        """Round values within the scale, about ``count`` of them; 1, 2, 5, 10 … on a logarithmic one."""
+        if self.log:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            marks = (round(step * 10.0**power, 10) for power in powers for step in (1, 2, 5))
+            return [mark for mark in marks if self.low <= mark <= self.high]
         span = (self.high - self.low) or 1.0
         rough = span / count
         power = 10.0 ** math.floor(math.log10(rough))

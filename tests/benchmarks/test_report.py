@@ -119,4 +119,6 @@ def test_comparing_what_cannot_be_compared() -> None:
 def test_round_ticks() -> None:
     assert Axis(0.0, 1.0, 0, 100).ticks() == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert Axis(0.95, 1.0, 226, 26).at(1.0) == 26.0
+    assert Axis(3.0, 250.0, 0, 100, log=True).ticks() == [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]
+    assert Axis(1.0, 100.0, 0, 100, log=True).at(10.0) == 50.0
     assert Axis(37.0, 260.0, 0, 100).ticks() == [50.0, 100.0, 150.0, 200.0, 250.0]

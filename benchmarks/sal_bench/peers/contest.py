@@ -13,6 +13,7 @@ from typing import Any
 
 from sal_bench.alternate import HOW, SETTLE, order, shares
 from sal_bench.clock import Monotonic
+from sal_bench.footage import short
 from sal_bench.machine import Busy
 from sal_bench.measure import check_counts, gather
 from sal_bench.peers.contestants import CONTESTANTS, REFERENCE, Contestant
@@ -172,7 +173,7 @@ def _compare_maps(contest: _Contest, options: PeerOptions) -> None:
         with contest.excluding(entered.contestant, "in comparing maps: "):
             maps = entered.worker.ask("maps", options.accuracy_frames)
             reference = maps if reference is None else reference
-            entered.accuracy = agreement(maps, reference, options.source)
+            entered.accuracy = agreement(maps, reference, short(options.source))
 
 
 def agreement(maps: Floats, reference: Floats, source: str) -> dict[str, Any]:
@@ -238,8 +239,9 @@ def _method(options: PeerOptions, runs: Sequence[Run]) -> dict[str, Any]:
         "clock": "time.perf_counter, monotonic",
         "garbage_collection": HOW,
         "order": f"a process each, one at a time; rounds, forth and back; {SETTLE} untimed steps before each turn",
-        "calibration": f"plain int8: {CALIBRATION} frames of {options.source}",
+        "calibration": f"plain int8: {CALIBRATION} frames of {short(options.source)}",
         **dataclasses.asdict(options),
+        "source": short(options.source),
         "notes": notes,
         "comparisons": [{"title": "Ours as fast as the best plain engine of equal precision", "ratios": ratios}],
     }
