@@ -55,7 +55,9 @@ def needs_extra(extra: str) -> Iterator[None]:
         if exc.name is None or exc.name.startswith("sal_"):
             raise
         package = exc.name.split(".")[0]
-        raise MissingDependency(f"{package} is not installed: pip install 'sal-edge[{extra}]'") from exc
+        raise MissingDependency(
+            f"{package} is not installed: pip install 'sal-edge[{extra}]' (in a checkout: pip install -e '.[{extra}]')"
+        ) from exc
 
 
 @contextlib.contextmanager

@@ -99,7 +99,9 @@ def sal_train(
         chosen, network, batches, validation, fabric, LoopOptions(folder, save_every, max_steps, resume=not exist_ok)
     )
     if fabric.is_global_zero:
-        out.print(f"{chosen.title}: {len(clips)} clips, {training.total} steps, seed {chosen.seed}, run in {folder}")
+        kept = "resumes the run" if (folder / FILE).exists() else "run"
+        told = f"{len(clips)} clips, {training.total} steps, seed {chosen.seed}, {kept} in {folder}"
+        out.print(f"{chosen.title}: {told}", soft_wrap=True)
         if batches.left_out:
             warn(f"{len(batches.left_out)} photographs are left out, their maps are constant: {batches.left_out[:5]}")
     with StopRequest() as stop, _bar(fabric.is_global_zero) as bar:
@@ -114,8 +116,11 @@ def sal_train(
 
         path = training.run(on_step, on_epoch, lambda: stop.requested)
     if fabric.is_global_zero:
-        out.print(f"weights: {path}")
-        out.print(f"next:    sal-export {path}")
+        if training.step < training.total:
+            told = f"--max-steps {max_steps}" if max_steps is not None and not stop.requested else "stopped"
+            warn(f"step {training.step} of {training.total} ({told}): this is not a finished model")
+        out.print(f"weights: {path}", soft_wrap=True)
+        out.print(f"next:    sal-export {path} -o {path.with_suffix('.onnx')}", soft_wrap=True)
     if stop.requested:
         warn("stopped; the same command goes on from here")
         raise typer.Exit(130)

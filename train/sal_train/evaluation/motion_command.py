@@ -72,6 +72,8 @@ def motion(
                 raise InputError(f"{strip}: a picture ends in .png or .jpg")
             with aside(strip, exist_ok) as partial:
                 partial.write_bytes(image.tobytes())
+    for path in filter(None, (save_json, plot, strip)):
+        out.print(f"saved {path}", soft_wrap=True)
 
 
 def _table(file: str, found: Sequence[Comparison]) -> Table:

@@ -97,7 +97,7 @@ class Training:
             TrainingError: the loss is no longer finite, or the kept state does not fit.
             DataError: a file of the dataset cannot be read.
         """
-        found = load_state(self._options.out, self._recipe.model_dump()) if self._options.resume else None
+        found = load_state(self._options.out, self._identity()) if self._options.resume else None
         if found is not None:
             self._restore(*found)
         main = self._fabric.is_global_zero
@@ -118,6 +118,15 @@ class Training:
     def result(self) -> RecurrentNetwork:
         """The network that is kept: the average, where one is made."""
         return self._average if self._average is not None else self._network
+
+    @property
+    def step(self) -> int:
+        """Steps done so far, those of a resumed run included."""
+        return self._progress.step
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one before."""
+        return {**self._recipe.model_dump(), "width": self._network.config.width}
 
     def _enough(self) -> bool:
         return self._options.max_steps is not None and self._progress.step >= self._options.max_steps
@@ -205,7 +214,7 @@ class Training:
         if self._critic is not None:
             parts["critic"] = self._critic.state_dict()
             parts["critic_optimizer"] = self._critic_optimizer.state_dict()
-        save_state(self._options.out, self._progress, parts, self._recipe.model_dump())
+        save_state(self._options.out, self._progress, parts, self._identity())
 
     def _restore(self, progress: Progress, parts: dict[str, Any]) -> None:
         try:
