@@ -1,0 +1,88 @@
+"""Who takes part, as a table. A line here is all that a new contestant needs, beside a function that opens it.
+
+*Plain* means what a user writes without us: the network exported as it stands (upsampling and convolution apart), an
+ordinary session, dictionaries in and out, the state kept by hand. All get the same weights, the same step and the same
+frames; none is held back: PyTorch runs in inference mode, OpenVINO with its latency hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sal_runtime.errors import InputError
+
+REFERENCE = "torch eager"
+"""Speeds are told against it, and its maps are what all others are held to."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to run a checkpoint."""
+
+    name: str
+    family: Literal["torch", "plain", "ours"]
+    precision: str
+    """Of the convolutions: ``fp32``, ``bf16`` or ``int8``; equals are compared with equals."""
+    opens: str
+    """``module:function`` that opens it in the worker, given the material's path, threads and options."""
+    material: str
+    """What it needs made: see :mod:`sal_bench.peers.material`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """For that function."""
+    note: str = ""
+    """What a reader must know of it."""
+
+
+_TORCH, _PLAIN, _OURS = (f"sal_bench.peers.{name}" for name in ("torch_forms", "plain", "ours"))
+_ORT, _OPENVINO = f"{_PLAIN}:open_onnxruntime", f"{_PLAIN}:open_openvino"
+_ORT_INT8 = "quantised by onnxruntime (QDQ, convolutions, per channel, MinMax); nncf is not used"
+
+CONTESTANTS = (
+    Contestant(REFERENCE, "torch", "fp32", f"{_TORCH}:open_torch", "network", {"channels_last": False}),
+    Contestant("torch channels-last", "torch", "fp32", f"{_TORCH}:open_torch", "network"),
+    Contestant("torch bf16 channels-last", "torch", "bf16", f"{_TORCH}:open_torch", "network", {"bf16": True}),
+    Contestant("torch.compile", "torch", "fp32", f"{_TORCH}:open_torch", "network", {"compiled": True}),
+    Contestant(
+        "torch.compile bf16", "torch", "bf16", f"{_TORCH}:open_torch", "network", {"bf16": True, "compiled": True}
+    ),
+    Contestant("plain onnxruntime fp32", "plain", "fp32", _ORT, "unfolded"),
+    Contestant("plain openvino fp32", "plain", "fp32", _OPENVINO, "unfolded", {"precision": "f32"}),
+    Contestant("plain openvino bf16", "plain", "bf16", _OPENVINO, "unfolded", {"precision": "bf16"}),
+    Contestant("plain onnxruntime int8", "plain", "int8", _ORT, "unfolded-int8", note=_ORT_INT8),
+    Contestant("plain openvino int8", "plain", "int8", _OPENVINO, "unfolded-int8", note=_ORT_INT8),
+    Contestant("ours fp32 onnxruntime", "ours", "fp32", f"{_OURS}:open_ours", "ours-fp32", {"backend": "onnxruntime"}),
+    Contestant(
+        "ours fp32 openvino",
+        "ours",
+        "fp32",
+        f"{_OURS}:open_ours",
+        "ours-fp32",
+        {"backend": "openvino", "precision": "f32"},
+    ),
+    Contestant(
+        "ours bf16 openvino",
+        "ours",
+        "bf16",
+        f"{_OURS}:open_ours",
+        "ours-fp32",
+        {"backend": "openvino", "precision": "bf16"},
+    ),
+    Contestant("ours int8 onnxruntime", "ours", "int8", f"{_OURS}:open_ours", "ours-int8", {"backend": "onnxruntime"}),
+    Contestant("ours int8 openvino", "ours", "int8", f"{_OURS}:open_ours", "ours-int8", {"backend": "openvino"}),
+)
+"""In the order of the report."""
+
+
+def chosen(names: Sequence[str]) -> tuple[Contestant, ...]:
+    """Those whose names hold one of ``names``; all without any.
+
+    Raises:
+        InputError: a name that fits nobody.
+    """
+    for name in names:
+        if not any(name in contestant.name for contestant in CONTESTANTS):
+            known = ", ".join(contestant.name for contestant in CONTESTANTS)
+            raise InputError(f"no contestant is called {name!r}; there are {known}")
+    return tuple(c for c in CONTESTANTS if not names or any(name in c.name for name in names))
