@@ -20,6 +20,7 @@ with needs_extra("export"):
     from sal_export.parity import FRAMES, Parity
     from sal_export.pipeline import ExportOptions, export_onnx, load_network
     from sal_export.step_graph import OPSET
+    from sal_export.trajectories import KEPT
     from sal_train.models import CONFIGS
     from sal_train.models.recurrence import EMA
     from sal_train.weights import RELEASED
@@ -44,26 +45,40 @@ def sal_export(
         Path | None, typer.Option("--output", "-o", help="The artifact; default: CONFIG-PRECISION.onnx here.")
     ] = None,
     precision: Annotated[
-        Literal["fp32", "fp16"], typer.Option(help="Of the convolutions; states stay float32.")
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the convolutions; states stay float32.")
     ] = "fp32",
     half: Annotated[bool, typer.Option("--half", help="The same as --precision fp16.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="The same as --precision int8.")] = False,
+    target: Annotated[
+        Literal["cpu", "onnxruntime", "openvino", "openvino-bf16", "tensorrt"],
+        typer.Option(help="Where it is to run: decides --fold auto, and how int8 is quantised (tensorrt or not)."),
+    ] = "cpu",
+    calib: Annotated[str, typer.Option(help="int8: video, folder of them, or demo, for the ranges.")] = "demo",
+    calib_frames: Annotated[int, typer.Option(min=1, help="int8: frames of it that are used.")] = KEPT,
+    quant_exclude: Annotated[
+        list[str] | None, typer.Option(help="int8: convolutions that stay float, by a part of their name; repeatable.")
+    ] = None,
     imgsz: Annotated[tuple[int, int], typer.Option(help="Height and width of a frame, multiples of 16.")] = (192, 256),
     batch: Annotated[int, typer.Option(help="Frames that step together.")] = 1,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the batch open instead.")] = False,
     opset: Annotated[int, typer.Option(min=18, help="ONNX operator set.")] = OPSET,
     fold: Annotated[
-        Literal["transposed", "shuffle", "none"], typer.Option(help="How upsampling and convolution are folded.")
-    ] = "transposed",
+        Literal["auto", "transposed", "shuffle", "phases", "none"],
+        typer.Option(help="How upsampling and convolution are folded; auto: by measurement."),
+    ] = "auto",
     parity_frames: Annotated[int, typer.Option(min=1, help="Frames of the check against the network.")] = FRAMES,
     parity_source: Annotated[str, typer.Option(help="Their source: video, picture, folder, glob or demo.")] = "demo",
+    parity_backend: Annotated[str, typer.Option(help="What runs it in the check.")] = "onnxruntime",
     seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
     exist_ok: Annotated[bool, typer.Option("--exist-ok", help="Overwrite the artifact if it exists.")] = False,
 ) -> None:
     """Turn a checkpoint into an artifact with explicit state, and prove it against PyTorch frame by frame."""
     if dynamic and batch != 1:
         raise InputError(f"--dynamic leaves the batch open, so --batch {batch} has nothing to fix; give one of them")
-    if half and precision == "fp32":
-        precision = "fp16"
+    if half and int8:
+        raise InputError("--half and --int8 exclude each other")
+    if precision == "fp32":
+        precision = "fp16" if half else "int8" if int8 else "fp32"
     if checkpoint is None and config is None:
         checkpoint = default_model(CHECKPOINT)
     network, origin = load_network(checkpoint, config, seed)
@@ -76,7 +91,20 @@ def sal_export(
     if path.suffix != ".onnx":
         raise InputError(f"{path}: the artifact's name must end in .onnx")
     options = ExportOptions(
-        precision, imgsz[0], imgsz[1], None if dynamic else batch, opset, fold, parity_source, parity_frames, exist_ok
+        precision=precision,
+        height=imgsz[0],
+        width=imgsz[1],
+        batch=None if dynamic else batch,
+        opset=opset,
+        fold=fold,
+        parity_source=parity_source,
+        parity_frames=parity_frames,
+        exist_ok=exist_ok,
+        target=target,
+        calib=calib,
+        calib_frames=calib_frames,
+        quant_exclude=tuple(quant_exclude or ()),
+        parity_backend=parity_backend,
     )
     columns = (
         SpinnerColumn(),
@@ -121,6 +149,15 @@ def _report(path: Path, manifest: Manifest, parity: Parity) -> None:
     table.add_row("model", f"{manifest.model} {manifest.precision}, {manifest.height}x{manifest.width}, {batch}")
     states = ", ".join(f"{s.input.name} {list(s.input.shape[1:])}" for s in manifest.states)
     table.add_row("state", states or "none")
+    fold = manifest.provenance["fold"]
+    reason = manifest.provenance.get("fold_reason")
+    table.add_row("fold", f"{fold} ({reason})" if reason else str(fold))
+    if "quantisation" in manifest.provenance:
+        told = manifest.provenance["quantisation"]
+        seen = told["calibration"]
+        table.add_row(
+            "int8", f"activations {told['activations']}; ranges of {seen['frames']} frames of {seen['source']}"
+        )
     worst = parity.summary()
     told = f"{len(parity.error)} frames of {parity.source}, state begun anew at {', '.join(map(str, parity.restarts))}"
     table.add_row("parity", f"{told}, on {parity.backend}")

@@ -7,14 +7,18 @@ import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnx
 import torch
 
 from sal_export import step_graph
-from sal_export.fold import FoldForm, fold_batch_norm, fold_upsampling
+from sal_export.fold import FoldForm, fold_batch_norm, fold_upsampling, is_foldable
+from sal_export.fold_choice import TARGETS, choose_fold
 from sal_export.half import activation_peaks, rescale, to_half
 from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
+from sal_export.quantise import describe_quantisation, quantise
+from sal_export.trajectories import KEPT, replay
 from sal_runtime import atomic
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import InputError
@@ -23,7 +27,7 @@ from sal_train.contract import describe
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
 from sal_train.weights import load_weights
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 _RANGE_FRAMES = 16
 """Frames on which activations are measured against fp16's range."""
 
@@ -38,10 +42,19 @@ class ExportOptions:
     batch: int | None = 1
     """Fixed batch size, or None for any."""
     opset: int = step_graph.OPSET
-    fold: FoldForm = "transposed"
+    fold: FoldForm | Literal["auto"] = "auto"
     parity_source: str = "demo"
     parity_frames: int = FRAMES
     exist_ok: bool = False
+    target: str = "cpu"
+    """Where the artifact is to run: decides ``auto`` folding, and for int8 how activations are quantised."""
+    calib: str = "demo"
+    """int8: the clips along which ranges are taken."""
+    calib_frames: int = KEPT
+    quant_exclude: tuple[str, ...] = ()
+    """int8: parts of names of convolutions that stay float."""
+    parity_backend: str = "onnxruntime"
+    """What runs the artifact in the check."""
 
 
 def load_network(
@@ -95,8 +108,13 @@ def export_onnx(
         raise InputError(f"there is no precision {options.precision!r}; choose from {', '.join(PRECISIONS)}")
     if options.parity_frames < 1:
         raise InputError("the check needs at least one frame")
+    if options.target not in TARGETS:
+        raise InputError(f"there is no target {options.target!r}; choose from {', '.join(TARGETS)}")
     versions = {name: importlib.metadata.version(name) for name in ("sal-edge", "torch", "onnx", "onnxscript")}
+    options, reason = _settle_fold(network, options)
     told = {**(origin or {}), "fold": options.fold, "opset": options.opset, "versions": versions}
+    if reason:
+        told["fold_reason"] = reason
     manifest = describe(network, options.precision, options.height, options.width, options.batch, told)
     with atomic.aside(path, options.exist_ok) as partial:
         on_stage("reading frames")
@@ -107,13 +125,44 @@ def export_onnx(
             manifest.provenance["range_exponents"] = {str(layer): exponent for layer, exponent in scales.items()}
         model = step_graph.trace(converted, manifest, options.opset)
         onnx.save(model, str(partial))
+        if options.precision == "int8":
+            model = _quantise(model, partial, manifest, options, on_stage)
         on_stage("checking")
-        parity = check_parity(network, partial, frames, options.parity_source, on_frame=on_frame)
+        parity = check_parity(
+            network, partial, frames, options.parity_source, backend=options.parity_backend, on_frame=on_frame
+        )
         require_parity(parity, str(path))
         manifest = dataclasses.replace(manifest, parity=parity.to_dict())
         step_graph.attach(model, manifest)
         onnx.save(model, str(partial))
     return manifest, parity
+
+
+def _settle_fold(network: RecurrentNetwork, options: ExportOptions) -> tuple[ExportOptions, str]:
+    """The options with ``auto`` folding replaced by a form, and why that one."""
+    if options.fold != "auto":
+        return options, ""
+    if not is_foldable(network):
+        return dataclasses.replace(options, fold="none"), "there is nothing to fold"
+    form, reason = choose_fold(network.config.architecture, options.precision, options.target)
+    return dataclasses.replace(options, fold=form), reason
+
+
+def _quantise(
+    model: onnx.ModelProto, partial: Path, manifest: Manifest, options: ExportOptions, on_stage: Callable[[str], None]
+) -> onnx.ModelProto:
+    """The float model at ``partial`` replaced by its int8 form, and the manifest told of it."""
+    symmetric, mirrored = options.target == "tensorrt", options.calib == options.parity_source
+    on_stage("replaying clips")
+    seen = replay(partial, options.calib, options.calib_frames, mirrored)
+    on_stage("quantising")
+    model = quantise(model, partial, seen, symmetric, options.quant_exclude)
+    manifest.provenance["quantisation"] = describe_quantisation(
+        options.calib, mirrored, seen, symmetric, options.quant_exclude
+    )
+    step_graph.attach(model, manifest)
+    onnx.save(model, str(partial))
+    return model
 
 
 def _convert(
@@ -125,5 +174,6 @@ def _convert(
     if options.precision == "fp16" and isinstance(converted, SalNetwork):
         chosen = frames[:: max(1, len(frames) // _RANGE_FRAMES)]
         scales = rescale(converted, activation_peaks(converted, (torch.from_numpy(f)[None] for f in chosen)))
+    assert options.fold != "auto"
     converted = fold_upsampling(converted, options.fold)
     return (to_half(converted) if options.precision == "fp16" else converted), scales

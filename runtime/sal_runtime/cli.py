@@ -97,6 +97,8 @@ def sal_run(
     if bits not in (8, 16):
         raise InputError(f"--bits is 8 or 16, not {bits}")
     if (source is None) == (camera is None):
+        if model is not None and model.suffix != ".onnx" and source is None:
+            raise InputError(f"{model} is no model (.onnx); to run on it: --source {model}")
         raise InputError("say where frames come from: --source FILE, --source demo or --camera 0 (one of them)")
     outputs = [path for path in (save, save_maps, save_npz, save_jsonl, save_state) if path is not None]
     _require_distinct(outputs, source)
@@ -246,7 +248,8 @@ def _report(summary: Summary, engine: Engine, source: Source) -> None:
         "ms a frame", ", ".join(f"{name} {value:.1f}" for name, value in summary.medians().items()) + " (median)"
     )
     if summary.restarts:
-        table.add_row("state began", ", ".join(f"{reason} {count}x" for reason, count in summary.restarts.items()))
+        told = ", ".join(f"{reason} {count}x" for reason, count in summary.restarts.items())
+        table.add_row("begun anew", f"{told} (the state forgets what came before)")
     for path in summary.outputs:
         table.add_row("saved", str(path))
     if summary.stopped:

@@ -45,5 +45,8 @@ class Renderer:
         if self._layout is Layout.side_by_side:
             return np.hstack([frame, colours])
         weight *= OPACITY
-        overlay: Pixels = cv2.blendLinear(frame, colours, 1.0 - weight, weight)
+        # Darker and with less colour, so that the map's stand out on whatever is filmed.
+        grey = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        ground = cv2.addWeighted(frame, 0.35, grey, 0.3, 0.0)
+        overlay: Pixels = cv2.blendLinear(ground, colours, 1.0 - weight, weight)
         return overlay

@@ -1,4 +1,4 @@
-"""The upsampling fold is exact, in both forms and at the picture's edges."""
+"""The upsampling fold is exact, in all its forms and at the picture's edges."""
 
 import dataclasses
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from sal_export.fold import FoldForm, UpsampleByShuffle, fold_batch_norm, fold_upsampling, transposed
+from sal_export.fold import FoldForm, UpsampleByPhases, UpsampleByShuffle, fold_batch_norm, fold_upsampling, transposed
 from sal_train.models import build_network, named_config
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5)])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("form", [transposed, UpsampleByShuffle])
+@pytest.mark.parametrize("form", [transposed, UpsampleByShuffle, UpsampleByPhases])
 def test_the_fold_is_exact(form: object, bias: bool, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 5, 3, padding=1, bias=bias).double()
@@ -22,7 +22,7 @@ def test_the_fold_is_exact(form: object, bias: bool, size: tuple[int, int]) -> N
     assert torch.allclose(folded.double()(x), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["transposed", "shuffle"])
+@pytest.mark.parametrize("form", ["transposed", "shuffle", "phases"])
 @pytest.mark.parametrize("name", ["salema30", "salema7-54"])
 def test_a_folded_network_gives_the_same_maps(name: str, form: FoldForm) -> None:
     torch.manual_seed(0)

@@ -148,7 +148,7 @@ def test_a_state_is_kept_and_taken_up(model: Path, tmp_path: Path) -> None:
     source = tmp_path / "[3-5].png"
     done = sal_run(model, "--source", source, "--resume", tmp_path / "state.npz", "--save-npz", tmp_path / "rest.npz")
     assert done.returncode == 0, done.stderr
-    assert "state began" not in done.stdout
+    assert "begun anew" not in done.stdout
     whole, rest = np.load(tmp_path / "whole.npz")["saliency"], np.load(tmp_path / "rest.npz")["saliency"]
     assert rest == pytest.approx(whole[3:])
 
@@ -158,6 +158,7 @@ def test_wrong_arguments(model: Path, tmp_path: Path) -> None:
     two = ("--save-npz", tmp_path / "a.npz", "--save-state", tmp_path / "a.npz")
     assert "is named for two outputs" in refused(tmp_path, model, "--source", clip, *two)
     assert "is or holds the source" in refused(tmp_path, model, "--source", clip, "--save", clip, "--exist-ok")
+    assert "is no model (.onnx); to run on it: --source " in refused(tmp_path, clip)
     assert refused(tmp_path, model) == (
         "say where frames come from: --source FILE, --source demo or --camera 0 (one of them)"
     )

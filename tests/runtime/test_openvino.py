@@ -230,7 +230,6 @@ def test_without_the_package_one_sentence_tells_what_to_install(artifact: Path) 
         "from sal_runtime.__main__ import main\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: openvino is not installed: pip install 'sal-edge[openvino]'\n",
-    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: openvino is not installed: pip install 'sal-edge[openvino]'")
+    assert done.stderr.count("\n") == 1

@@ -219,3 +219,15 @@ def test_slots_of_a_batch_do_not_meet() -> None:
 def test_configurations_survive_json() -> None:
     for config in CONFIGS.values():
         assert NetworkConfig.from_json(config.to_json(), "here") == config
+
+
+@pytest.mark.parametrize(("name", "gmac"), [("salema30", 39.96), ("compact-ema", 0.201), ("compact-clstm", 0.428)])
+def test_the_weight_of_a_frame(name: str, gmac: float) -> None:
+    """Multiplications of the convolutions at 192x256, as documented; the compact one's bound is 0.5."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = build_network(named_config(name)).eval()
+    frame = torch.zeros(1, 192, 256, 3, dtype=torch.uint8)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.step(frame, torch.zeros(1, 1), *network.initial_states(1, 192, 256))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(gmac, rel=0.01)

@@ -203,7 +203,8 @@ def test_wrong_words(stills: Path, tmp_path: Path) -> None:
     assert "both sides must be multiples of 16" in refused("compact-ema", "--data", stills, "--imgsz", 30, 64)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    assert "holds no run to resume" in refused("compact-ema", "--data", stills, "--out", tmp_path / "mine")
+    mine = ("compact-ema", "--data", stills, "--out", tmp_path / "mine", "--exist-ok")
+    assert "holds no run to resume" in refused(*mine)
     assert (tmp_path / "mine" / "thesis.txt").exists()
     assert not (tmp_path / "runs").exists()
 
@@ -228,6 +229,32 @@ def test_a_run_of_another_recipe_is_not_gone_on_with(stills: Path, tmp_path: Pat
     assert (done.returncode, done.stderr.count("recipe differs in optimizer; choose another --out")) == (2, 1)
 
 
+def test_an_unreadable_file_is_one_sentence_whoever_reads_it(tmp_path: Path) -> None:
+    """With a process that reads ahead, as by default; and constant maps are counted."""
+    root = trees.dhf1k(tmp_path / "d", {1: 4})
+    maps = sorted((root / "annotation" / "0001" / "maps").glob("*.png"))
+    cv2.imwrite(str(maps[1]), np.zeros((trees.HEIGHT, trees.WIDTH), np.uint8))
+    words = ["salema30", "--start", "scratch", "--data", root, "--width", 0.1, "--imgsz", 32, 64, "--epochs", 1]
+    words += ["--val-split", "", "--device", "cpu", "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "sal_train", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "1 frames so far had an empty or constant map" in done.stderr.replace("\n", " ")
+    maps[2].write_bytes(b"nonsense")
+    done = subprocess.run([*command, "--exist-ok"], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert f"error: {maps[2]}: is damaged or not a picture" in done.stderr
+
+
+def test_alpha_alone_on_first_frames_only(tmp_path: Path) -> None:
+    """Where every video is one frame, alpha is in no frame's map: nothing to learn, and no crash."""
+    root = trees.dhf1k(tmp_path / "d", {1: 1, 2: 1})
+    done = sal_train("salema30-learnt", "--start", "scratch", "--data", root, "--width", 0.1, "--imgsz", 32, 64,
+                     "--epochs", 1, "--val-split", "", "--out", tmp_path / "run")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_adversarial_term(stills: Path, tmp_path: Path) -> None:
     done = sal_train("salgan", "--start", "scratch", "--data", stills, "--epochs", 2, "--width", 0.1, "--batch", 3,
                      "--imgsz", 32, 64, "--out", tmp_path / "run")  # fmt: skip
@@ -235,6 +262,9 @@ def test_the_adversarial_term(stills: Path, tmp_path: Path) -> None:
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     torch.manual_seed(0)
     assert {"critic", "critic_optimizer"} <= state.keys()
+    critic = [float(row["critic"]) for row in rows(tmp_path / "run" / "losses.csv")]
+    assert np.isfinite(critic).all()
+    assert max(critic) > 0.0
     assert len(losses(tmp_path / "run")) == 4
 
 

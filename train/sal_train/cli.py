@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sal_runtime.atomic import writing
 from sal_runtime.console import err, needs_extra, out, warn
 from sal_runtime.errors import InputError, OutputError, SalError
 from sal_runtime.stopping import StopRequest
@@ -55,11 +55,11 @@ def sal_train(
     imgsz: Annotated[
         tuple[int, int] | None, typer.Option(help="Height and width of a frame.", rich_help_panel=_CHANGE)
     ] = None,
-    width: Annotated[float, typer.Option(help="Factor on the channels, for trials.", rich_help_panel=_CHANGE)] = 1.0,
+    width: Annotated[
+        float, typer.Option(min=0.01, help="Factor on channels, for trials.", rich_help_panel=_CHANGE)
+    ] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything drawn.", rich_help_panel=_CHANGE)] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.", rich_help_panel=_CHANGE)
-    ] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true or bf16-mixed.", rich_help_panel=_CHANGE)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=_RUN)] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes that train together (DDP).", rich_help_panel=_RUN)] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data.", rich_help_panel=_RUN)] = 1,
@@ -81,25 +81,31 @@ def sal_train(
     if data is None:
         raise InputError(f"say where {chosen.data.name} lies: --data DIR")
     folder = output or Path("runs") / chosen.name
-    if exist_ok and folder.exists():
-        shutil.rmtree(folder)
-    elif folder.exists() and any(folder.iterdir()) and not (folder / FILE).exists():
-        raise OutputError(
-            f"{folder} exists and holds no run to resume; choose another --out, or --exist-ok to replace it"
-        )
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; choose another --out")
+    if folder.exists() and any(folder.iterdir()) and not (folder / FILE).exists():
+        raise OutputError(f"{folder} exists and holds no run to resume; choose another --out")
 
     clips = open_dataset(data, split, layout)
-    fabric = Fabric(accelerator=device, devices=devices, precision=chosen.precision)
-    fabric.launch()
+    try:
+        fabric = Fabric(accelerator=device, devices=devices, precision=chosen.precision)
+        fabric.launch()
+    except (RuntimeError, ValueError, ImportError) as exc:
+        raise InputError(
+            f"--device {device} cannot be had here ({str(exc).splitlines()[0]}); take cpu or auto"
+        ) from exc
     network = starting_network(chosen, weights, imagenet, width)
     validation = _validation(data, val_split, layout, chosen, val_samples) if fabric.is_global_zero else None
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     batches = Batches(chosen, clips, workers)
     training = Training(
         chosen, network, batches, validation, fabric, LoopOptions(folder, save_every, max_steps, resume=not exist_ok)
     )
     if fabric.is_global_zero:
-        out.print(f"{chosen.title}: {len(clips)} clips, {training.total} steps, seed {chosen.seed}, run in {folder}")
+        kept = "resumes the run" if (folder / FILE).exists() else "run"
+        told = f"{len(clips)} clips, {training.total} steps, seed {chosen.seed}, {kept} in {folder}"
+        out.print(f"{chosen.title}: {told}", soft_wrap=True)
         if batches.left_out:
             warn(f"{len(batches.left_out)} photographs are left out, their maps are constant: {batches.left_out[:5]}")
     with StopRequest() as stop, _bar(fabric.is_global_zero) as bar:
@@ -109,13 +115,18 @@ def sal_train(
             bar.update(task, completed=report.progress.step, loss=f"loss {report.loss:.4g}")
 
         def on_epoch(epoch: int, scores: dict[str, float]) -> None:
+            if training.unlabelled:
+                warn(f"{training.unlabelled} frames so far had an empty or constant map and were left out of the loss")
             told = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
             bar.console.print(f"epoch {epoch}/{chosen.epochs} {told}")
 
         path = training.run(on_step, on_epoch, lambda: stop.requested)
     if fabric.is_global_zero:
-        out.print(f"weights: {path}")
-        out.print(f"next:    sal-export {path}")
+        if training.step < training.total:
+            told = f"--max-steps {max_steps}" if max_steps is not None and not stop.requested else "stopped"
+            warn(f"step {training.step} of {training.total} ({told}): this is not a finished model")
+        out.print(f"weights: {path}", soft_wrap=True)
+        out.print(f"next:    sal-export {path} -o {path.with_suffix('.onnx')}", soft_wrap=True)
     if stop.requested:
         warn("stopped; the same command goes on from here")
         raise typer.Exit(130)

@@ -108,7 +108,7 @@ class Recipe(_Part):
     average: float | None = Field(None, gt=0, lt=1)
     """Decay a step of the running average of the weights that is kept as the result; None keeps the last weights."""
     train_only: Literal["all", "alpha"] = "all"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = Field(0, ge=0)
 
     @field_validator("config")

@@ -22,7 +22,9 @@ from sal_train.models import NetworkConfig, RecurrentNetwork, build_network, nam
 from sal_train.models.layers import FIRST_CHANNELS
 
 
-def import_released(path: Path, config: NetworkConfig | None = None) -> RecurrentNetwork:
+def import_released(
+    path: Path, config: NetworkConfig | None = None, fallback: NetworkConfig | None = None
+) -> RecurrentNetwork:
     """The network of a released ``.pt`` file, in evaluation mode.
 
     It computes what the released code computed, with the alpha that the paper reports (0.1): the released code passed
@@ -32,11 +34,13 @@ def import_released(path: Path, config: NetworkConfig | None = None) -> Recurren
         path: the file.
         config: which configuration it holds; may be left out where the tensors tell (a ConvLSTM, a learnt alpha).
 
+        fallback: taken where they do not; None makes that an error.
+
     Raises:
         CheckpointError: unreadable, unsafe, ambiguous, or not fitting the configuration without remainder.
     """
     tensors = {_canonical(name): tensor for name, tensor in _read(path).items()}
-    config = config or _recognise(tensors, path)
+    config = config or _recognise(tensors, path, fallback)
     first = tensors.get("salgan.0.weight")
     if first is None or first.dim() != 4:
         raise CheckpointError(f"{path}: has no first convolution (0.weight), so it is none of the paper's networks")
@@ -83,12 +87,14 @@ def _canonical(name: str) -> str:
     return f"salgan.{name}" if re.match(r"\d+\.", name) else name
 
 
-def _recognise(tensors: dict[str, Tensor], path: Path) -> NetworkConfig:
+def _recognise(tensors: dict[str, Tensor], path: Path, fallback: NetworkConfig | None) -> NetworkConfig:
     """The configuration, where the tensors leave no doubt."""
     if "Gates.weight" in tensors:
         return named_config("salclstm30")
     if "alpha" in tensors:
         return named_config("salema30-learnt")
+    if fallback is not None:
+        return fallback
     raise CheckpointError(
         f"{path}: its tensors do not tell which network it is; say it with --config "
         "(salbce, salema30 and their variants share the same weights)"

@@ -16,7 +16,7 @@ from sal_runtime.arrays import Floats
 from sal_runtime.atomic import aside, claim
 from sal_runtime.console import bar_over, needs_extra, out
 from sal_runtime.engine import Engine
-from sal_runtime.errors import InputError
+from sal_runtime.errors import DataError, InputError
 from sal_runtime.vision import cv2
 from sal_train.data import open_dataset
 from sal_train.evaluation.model import open_model
@@ -46,6 +46,8 @@ def motion(
         raise InputError("say where photographs with fixations lie: --data DIR")
     if plot is not None:
         require_plot(plot)
+    if strip is not None and strip.suffix.lower() not in (".png", ".jpg"):
+        raise InputError(f"{strip}: a picture ends in .png or .jpg")
     for path in filter(None, (save_json, plot, strip)):
         claim(path, exist_ok)
     opened = open_model(model, config=config, backend=backend)
@@ -54,6 +56,10 @@ def motion(
         if not manifest.states:
             raise InputError(f"{opened.file}: {manifest.model} has no recurrence to measure")
         clips = open_dataset(data, split)
+        if any(clip.fixation_maps is None for clip in clips):
+            raise DataError(
+                f"{data}: has no fixations, by which following is measured; add them, or take other photographs"
+            )
         made = list(moving_clips(clips, (manifest.height, manifest.width), photographs, frames, seed))
         with bar_over("clips", len(made)) as on_clip:
             found = compare(engine, iter(made), on_clip)
@@ -67,11 +73,11 @@ def motion(
         if plot is not None:
             _plot(engine, crossing, plot, exist_ok)
         if strip is not None:
-            encoded, image = cv2.imencode(strip.suffix or ".png", picture(engine, crossing))
-            if not encoded:
-                raise InputError(f"{strip}: a picture ends in .png or .jpg")
+            image = cv2.imencode(strip.suffix, picture(engine, crossing))[1]
             with aside(strip, exist_ok) as partial:
                 partial.write_bytes(image.tobytes())
+    for path in filter(None, (save_json, plot, strip)):
+        out.print(f"saved {path}", soft_wrap=True)
 
 
 def _table(file: str, found: Sequence[Comparison]) -> Table:

@@ -23,7 +23,7 @@ from sal_train.data.points import Mask
 from sal_train.evaluation.baseline import Baseline
 from sal_train.evaluation.model import Model
 from sal_train.evaluation.report import FLAT, NO_FIXATION, NO_MAP, Run
-from sal_train.metrics import METRICS, DatasetScores, OtherFixations, Scores, VideoScores, score_frame
+from sal_train.metrics import METRICS, DatasetScores, OtherFixations, Scores, VideoScores, resize_bicubic, score_frame
 from sal_train.metrics.score import in_order
 from sal_train.seeds import generator
 
@@ -192,6 +192,9 @@ class _Scorer:
         else:
             fixations = clip.fixations(index)
         shape = (int(fixations.shape[0]), int(fixations.shape[1]))
+        if target is not None and target.shape != shape:
+            # Some datasets keep maps at another size than fixations; both are scored at the fixations'.
+            target = np.maximum(resize_bicubic(target, *shape), 0.0)
         others = self._others(*shape, number) if "auc_shuffled" in wanted else None
         baseline = self._options.baseline.at(*shape) if "ig" in wanted else None
         shared = [NO_MAP] * (target is None and bool(wanted & FROM_MAPS))

@@ -6,6 +6,8 @@ one before; several processes share them out by whole videos.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sal_runtime.errors import DataError, SalError
 from sal_train.data import Augment, Clip, ClipSamples, Colour, Epoch, Motion, Sample, StillSamples
 from sal_train.recipe import Phase, Recipe
 
@@ -59,9 +62,13 @@ class Batches:
             for index, passage in enumerate(source.plan(epoch)):
                 videos.setdefault(passage.video, []).append(index)
             shares: list[list[list[int]]] = [[] for _ in range(world)]
-            for place, indices in enumerate(videos.values()):
-                shares[place % world] += [[index] for index in indices]
-            return shares[rank][: min(map(len, shares))]
+            for indices in videos.values():
+                min(shares, key=len).extend([index] for index in indices)
+            if not all(shares):
+                raise DataError(f"{len(videos)} videos cannot be shared by {world} processes; take fewer --devices")
+            # All have equally many steps: a shorter share begins its videos once more.
+            longest = max(map(len, shares))
+            return (shares[rank] * (longest // len(shares[rank]) + 1))[:longest]
         size = self._recipe.batch
         count = len(source) // (size * world) * size or len(source) // world
         own = list(range(rank, len(source), world))[:count]
@@ -70,14 +77,22 @@ class Batches:
     def read(self, epoch: int, order: Sequence[Sequence[int]]) -> Iterator[Batch]:
         """Read batches in the given order, ahead in a process of their own if there are workers."""
         source = self._source(self._recipe.phase_of(epoch))
-        loader: DataLoader[Batch] = DataLoader(
-            Epoch(source, epoch),  # type: ignore[arg-type]
+        loader: DataLoader[Batch | SalError] = DataLoader(
+            _Readable(Epoch(source, epoch)),  # type: ignore[arg-type]
             batch_sampler=order,  # type: ignore[arg-type]
-            collate_fn=collate,
+            collate_fn=_collate_or_error,
             num_workers=self._workers,
             prefetch_factor=4 if self._workers else None,
         )
-        return iter(loader)
+        for found in loader:
+            if isinstance(found, SalError):
+                raise found
+            yield found
+
+    def identity(self) -> str:
+        """A hash of what is trained on: the names and lengths of the clips."""
+        told = json.dumps([(clip.name, clip.frames) for clip in self._clips])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @property
     def left_out(self) -> list[str]:
@@ -106,6 +121,27 @@ class Batches:
                     seed=seed,
                 )
         return self._sources[phase.length]
+
+
+class _Readable:
+    """An epoch whose errors are values: raised in a worker process, they would arrive wrapped in its traceback."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._epoch)
+
+    def __getitem__(self, index: int) -> Sample | SalError:
+        try:
+            return self._epoch[index]
+        except SalError as exc:
+            return exc
+
+
+def _collate_or_error(found: Sequence[Sample | SalError]) -> Batch | SalError:
+    samples = [sample for sample in found if isinstance(sample, Sample)]
+    return collate(samples) if len(samples) == len(found) else next(f for f in found if isinstance(f, SalError))
 
 
 _CACHED = 2000

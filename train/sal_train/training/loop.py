@@ -81,6 +81,8 @@ class Training:
         self._order = [self._batches.order(e, fabric.global_rank, world) for e in range(recipe.epochs)]
         self.total = sum(map(len, self._order))
         self.history: list[dict[str, float]] = []
+        self.unlabelled = 0
+        """Frames that were left out of the loss, because their map is empty or constant."""
 
     def run(
         self,
@@ -97,9 +99,11 @@ class Training:
             TrainingError: the loss is no longer finite, or the kept state does not fit.
             DataError: a file of the dataset cannot be read.
         """
-        found = load_state(self._options.out, self._recipe.model_dump()) if self._options.resume else None
+        found = load_state(self._options.out, self._identity()) if self._options.resume else None
         if found is not None:
             self._restore(*found)
+            if self._progress.epoch >= self._recipe.epochs:
+                return self._options.out / f"{self._recipe.config}.safetensors"
         main = self._fabric.is_global_zero
         records = Records(self._options.out, self._progress.step if found else None) if main else None
         try:
@@ -119,6 +123,20 @@ class Training:
         """The network that is kept: the average, where one is made."""
         return self._average if self._average is not None else self._network
 
+    @property
+    def step(self) -> int:
+        """Steps done so far, those of a resumed run included."""
+        return self._progress.step
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one before."""
+        return {
+            **self._recipe.model_dump(),
+            "width": self._network.config.width,
+            "clips": self._batches.identity(),
+            "devices": self._fabric.world_size,
+        }
+
     def _enough(self) -> bool:
         return self._options.max_steps is not None and self._progress.step >= self._options.max_steps
 
@@ -129,38 +147,48 @@ class Training:
         self._model.train()
         for batch in self._batches.read(progress.epoch, self._order[progress.epoch][progress.batch :]):
             began = time.perf_counter()
-            loss, factor = self._step(batch.to(self._fabric.device))
+            told = self._step(batch.to(self._fabric.device))
+            self.unlabelled += int((~batch.labelled).sum())
             progress.step += 1
             progress.batch += 1
             if records is not None:
-                row = {"step": progress.step, "epoch": progress.epoch, "loss": loss, "rate": factor}
+                row = {"step": progress.step, "epoch": progress.epoch, **told}
                 for name, parameter in self._network.named_parameters():
                     if name.endswith("raw_alpha"):
                         row["alpha"] = parameter.sigmoid().item()
                 records.row("losses", {**row, "seconds": round(time.perf_counter() - began, 4)})
-            on_step(StepReport(progress, self.total, loss))
-            if progress.step % self._options.save_every == 0:
+            on_step(StepReport(progress, self.total, told["loss"]))
+            ended = progress.batch == len(self._order[progress.epoch])  # then the epoch's own state is kept
+            if progress.step % self._options.save_every == 0 and not ended:
                 self._save()
-            if self._enough() or stopped():
+            if self._enough() or self._agreed(stopped()):
                 return
 
-    def _step(self, batch: Batch) -> tuple[float, float]:
-        """One optimiser step; returns the loss and the factor on the learning rate."""
+    def _agreed(self, stop: bool) -> bool:
+        """The first process's wish: several that stopped at different steps would wait for each other for ever."""
+        return bool(self._fabric.broadcast(stop)) if self._fabric.world_size > 1 else stop
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        """One optimiser step; returns the loss, its parts and the factor on the learning rate."""
         recipe, progress = self._recipe, self._progress
         # Dropout draws from torch's generator: set from the place, so that a resumed run draws the same.
-        torch.manual_seed((recipe.seed * 1_000_003 + progress.step) % 2**63)
+        place = progress.step * self._fabric.world_size + self._fabric.global_rank
+        torch.manual_seed((recipe.seed * 1_000_003 + place) % 2**63)
         factor = set_rate(self._optimizer, recipe.optimizer, progress.step / self.total)
         states = self._states if batch.follows else ()
         maps, *after = self._model(batch.frames, *states)
         self._states = tuple(state.detach() for state in after)
         loss = clip_loss(maps, batch.maps, batch.fixations, batch.labelled, self._weights, recipe.loss.reduction)
+        told = {"loss": loss.item(), "rate": factor}
         if self._critic is not None:
-            loss = self._adversarial(batch, maps, loss)
+            loss, told["critic"] = self._adversarial(batch, maps, loss)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is no longer finite at step {progress.step + 1}; lower --lr, or bound optimizer.clip_norm"
             )
+        if not loss.requires_grad:
+            return told  # only alpha is trained and every frame was a first one; or it was the critic's turn
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         if recipe.optimizer.clip_norm is not None:
@@ -168,17 +196,26 @@ class Training:
         self._optimizer.step()
         if self._average is not None and recipe.average is not None:
             blend_into(self._average, self._network, recipe.average, progress.step)
-        return value, factor
+        return told
 
-    def _adversarial(self, batch: Batch, maps: Tensor, content: Tensor) -> Tensor:
-        """SalGAN's turn-taking: odd steps train the critic as well, even steps add its verdict to the loss."""
-        frames, made, real = batch.frames.flatten(0, 1), maps.flatten(0, 1), batch.maps.flatten(0, 1)
+    def _adversarial(self, batch: Batch, maps: Tensor, content: Tensor) -> tuple[Tensor, float]:
+        """SalGAN's turns: an odd step trains the critic, an even one the network on its verdict and the content.
+
+        Returns:
+            the network's loss, without a gradient when it is the critic's turn; and the loss that involves the critic.
+        """
+        chosen = batch.labelled.flatten()
+        if not bool(chosen.any()):
+            return content, 0.0
+        frames, made, real = (x.flatten(0, 1)[chosen] for x in (batch.frames, maps, batch.maps))
         if self._progress.step % 2:
+            loss = discriminator_loss(self._critic, frames, made, real)
             self._critic_optimizer.zero_grad(set_to_none=True)
-            self._fabric.backward(discriminator_loss(self._critic, frames, made, real))
+            self._fabric.backward(loss)
             self._critic_optimizer.step()
-            return CONTENT * content
-        return CONTENT * content + adversarial_loss(self._critic, frames, made)
+            return content.detach(), loss.item()
+        verdict = adversarial_loss(self._critic, frames, made)
+        return CONTENT * content + verdict, verdict.item()
 
     def _close_epoch(self, records: Records | None, on_epoch: Callable[[int, dict[str, float]], None]) -> None:
         scores: dict[str, float] = {}
@@ -193,8 +230,9 @@ class Training:
         self._save_weights()
 
     def _save(self) -> None:
-        if not self._fabric.is_global_zero:
-            return
+        between = self._progress.batch != 0
+        if not self._fabric.is_global_zero or (between and self._fabric.world_size > 1):
+            return  # in the middle of an epoch each process has a recurrent state of its own
         parts: dict[str, Any] = {
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -205,7 +243,7 @@ class Training:
         if self._critic is not None:
             parts["critic"] = self._critic.state_dict()
             parts["critic_optimizer"] = self._critic_optimizer.state_dict()
-        save_state(self._options.out, self._progress, parts, self._recipe.model_dump())
+        save_state(self._options.out, self._progress, parts, self._identity())
 
     def _restore(self, progress: Progress, parts: dict[str, Any]) -> None:
         try:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from sal_runtime.console import warn
 from sal_runtime.errors import CheckpointError, InputError
 from sal_train.checkpoint import load_checkpoint
 from sal_train.imagenet import load_vgg16
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
 from sal_train.recipe import Recipe
 from sal_train.released import import_released
+from sal_train.weights import RELEASED
 
 
 def starting_network(
@@ -34,7 +36,9 @@ def starting_network(
         torch.manual_seed(recipe.seed)
         network = build_network(dataclasses.replace(named_config(recipe.config), width=width))
     if weights is not None:
-        _transfer(_open(weights, recipe), network, weights)
+        fresh = _transfer(_open(weights), network, weights)
+        if fresh:
+            warn(f"{weights} does not have {', '.join(fresh)}: trained from initial values")
     elif recipe.start == "imagenet":
         if not isinstance(network, SalNetwork):
             raise InputError(f"recipe {recipe.name}: only the paper's networks start from VGG-16")
@@ -47,28 +51,30 @@ def starting_network(
     return network
 
 
-def _open(path: Path, recipe: Recipe) -> RecurrentNetwork:
-    if path.suffix not in (".pt", ".pth"):
-        return load_checkpoint(path)
-    # What is in a released file is told by its tensors; where they do not tell, any plain configuration reads it.
-    try:
-        return import_released(path)
-    except CheckpointError as exc:
-        if "--config" not in str(exc):
-            raise
-        return import_released(path, named_config("salbce"))
+def _open(path: Path) -> RecurrentNetwork:
+    """Any file of weights; a released one that does not tell what it is, is read as SalBCE's."""
+    if path.suffix.lower() in RELEASED:
+        return import_released(path, fallback=named_config("salbce"))
+    return load_checkpoint(path)
 
 
-def _transfer(source: RecurrentNetwork, network: RecurrentNetwork, path: Path) -> None:
+def _transfer(source: RecurrentNetwork, network: RecurrentNetwork, path: Path) -> list[str]:
     """Copy every weight; a recurrence that the source does not have keeps its initial ones.
 
+    Returns:
+        names of the tensors that keep their initial values.
+
     Raises:
-        CheckpointError: a layer is missing or misshapen.
+        CheckpointError: a layer is missing or misshapen, or the source has a recurrence that has no place here.
     """
     given, own = source.state_dict(), network.state_dict()
+    left_over = sorted(set(given) - set(own))
+    if left_over:
+        raise CheckpointError(f"{path}: as a start for {network.config.name}, it has {left_over[0]} left over")
     for name, tensor in own.items():
         if name in given and given[name].shape == tensor.shape:
             tensor.copy_(given[name])
         elif name in given or not name.startswith("recurrences."):
             found = f"is {list(given[name].shape)}, not {list(tensor.shape)}" if name in given else "is missing"
             raise CheckpointError(f"{path}: as a start for {network.config.name}, {name} {found}")
+    return sorted(set(own) - set(given))
