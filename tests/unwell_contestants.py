@@ -18,18 +18,19 @@ class Brightness:
 
     def __init__(self, sleep: float = 0.0, fails: bool = False) -> None:
         self._sleep, self._fails = sleep, fails
-        self.restart()
+        self._state: Floats | None = None
 
     def step(self, frame: Pixels) -> Floats:
         time.sleep(self._sleep)
         if self._fails:
             raise BackendError("the engine refused\nand said more")
-        seen = frame.mean(axis=2, dtype=np.float32) / np.float32(255)
-        self._state = seen if self._state is None else (seen + self._state) / 2
-        return self._state
+        seen: Floats = frame.mean(axis=2, dtype=np.float32) / np.float32(255)
+        state: Floats = seen if self._state is None else (seen + self._state) * np.float32(0.5)
+        self._state = state
+        return state
 
     def restart(self) -> None:
-        self._state: Floats | None = None
+        self._state = None
 
 
 def well(path: Path, threads: int | None, sleep: float = 0.0, fails: bool = False) -> Brightness:

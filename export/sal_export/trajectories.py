@@ -21,7 +21,7 @@ import numpy as np
 from sal_export.parity import carry_schedule, parity_frames
 from sal_runtime.arrays import AnyArray, Pixels
 from sal_runtime.backends import open_backend
-from sal_runtime.cuts import CutDetector
+from sal_runtime.cuts import look
 from sal_runtime.errors import InputError
 
 REPLAYED = 300
@@ -125,6 +125,9 @@ def _evenly(positions: Sequence[int], count: int) -> list[int]:
 
 def _plan(frames: list[Pixels], normal: float) -> tuple[list[Pixels], list[float]]:
     """A clip and the carry of each of its steps: the check's schedule, and 0 at every cut."""
-    cut = CutDetector()
-    schedule = carry_schedule(len(frames), normal)
-    return frames, [0.0 if cut(frame) else carry for frame, carry in zip(frames, schedule, strict=True)]
+    carries, shot = carry_schedule(len(frames), normal), None
+    for index, frame in enumerate(frames):
+        cut, shot = look(frame, shot)
+        if cut:
+            carries[index] = 0.0
+    return frames, carries
