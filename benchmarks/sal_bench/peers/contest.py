@@ -108,6 +108,7 @@ def measure_peers(
             height=options.height,
             width=options.width,
             parity_source=options.source,
+            calib=options.source,
             parity_frames=options.parity_frames,
         )
         material = Material(network, origin, exporting, clip, folder)
@@ -239,7 +240,7 @@ def _method(options: PeerOptions, runs: Sequence[Run]) -> dict[str, Any]:
         "clock": "time.perf_counter, monotonic",
         "garbage_collection": HOW,
         "order": f"a process each, one at a time; rounds, forth and back; {SETTLE} untimed steps before each turn",
-        "calibration": f"plain int8: {CALIBRATION} frames of {short(options.source)}",
+        "calibration": f"int8 on frames of {short(options.source)}; plain: {CALIBRATION}, ours: as sal-export chooses",
         **dataclasses.asdict(options),
         "source": short(options.source),
         "notes": notes,

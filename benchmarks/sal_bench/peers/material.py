@@ -60,7 +60,7 @@ class Material:
             try:
                 self._made[name] = makers[name]()
             except Exception as exc:  # a vendor's tool or an absent package: told in the report
-                self._made[name] = sentence(exc)
+                self._made[name] = sentence(exc).replace(f"{self._folder}/", "")
         made = self._made[name]
         if isinstance(made, str):
             raise Unmade(made)
@@ -81,6 +81,7 @@ class Material:
                 "width": self._options.width,
                 "parity_source": self._options.parity_source,
                 "parity_frames": self._options.parity_frames,
+                "calib": self._options.calib,
             }
         )
         self.manifests[name], _ = export_onnx(self._network, path, options, self._origin)
