@@ -43,7 +43,9 @@ class Trajectory:
     """The sources replayed."""
 
 
-def replay(artifact: Path, source: str, kept: int = KEPT, mirrored: bool = False) -> Trajectory:
+def replay(
+    artifact: Path, source: str, kept: int = KEPT, mirrored: bool = False, steps: int | None = None
+) -> Trajectory:
     """Thread the float artifact through ``source`` and keep some of its steps.
 
     Args:
@@ -51,6 +53,7 @@ def replay(artifact: Path, source: str, kept: int = KEPT, mirrored: bool = False
         source: a video, a folder of videos or of pictures, a glob or ``demo``.
         kept: how many steps to keep.
         mirrored: whether to show every frame mirrored left to right.
+        steps: how many to replay in all; by default :data:`REPLAYED`.
 
     Raises:
         InputError: no step is asked for, or the source has no end.
@@ -65,7 +68,7 @@ def replay(artifact: Path, source: str, kept: int = KEPT, mirrored: bool = False
         slots = manifest.batch or 1
         inputs: list[dict[str, AnyArray]] = []
         fresh: list[int] = []
-        length = max(2, -(-REPLAYED // len(clips)))
+        length = max(2, -(-(steps or REPLAYED) // len(clips)))
         # Keeping every state of every step would take gigabytes, so the choice is made before the replay.
         plans = [
             _plan(parity_frames(clip, length, manifest.height, manifest.width), manifest.normal_carry) for clip in clips
