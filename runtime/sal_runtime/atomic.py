@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import shutil
@@ -102,12 +103,7 @@ def aside(path: Path, exist_ok: bool) -> Iterator[Path]:
 
 def _sweep(path: Path) -> None:
     """Remove the partial files of processes that are no more."""
-    for left in path.parent.glob(f".{glob_escape(path.stem)}.*.partial*"):
+    for left in path.parent.glob(f".{glob.escape(path.stem)}.*.partial*"):
         found = re.fullmatch(rf"\.{re.escape(path.stem)}\.(\d+)\.partial.*", left.name)
         if found and not Path(f"/proc/{found[1]}").exists() and Path("/proc/self").exists():
             discard(left)
-
-
-def glob_escape(text: str) -> str:
-    """``text`` as a pattern that matches only itself."""
-    return re.sub(r"([*?[])", r"[\1]", text)

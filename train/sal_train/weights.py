@@ -11,9 +11,6 @@ from sal_train.released import import_released
 RELEASED = (".pt", ".pth")
 """Suffixes of the files that the paper's authors released."""
 
-SUFFIXES = (".safetensors", *RELEASED)
-"""Suffixes of weights; whatever bears another is an artifact or a mistake."""
-
 
 def load_weights(path: Path, config: str | None = None) -> tuple[RecurrentNetwork, dict[str, object]]:
     """The network of a checkpoint, and what to say of its origin.
