@@ -121,6 +121,16 @@ def test_the_contest_goes_on_without_those_who_fail(network: RecurrentNetwork, t
     assert [name for _, name in order[:8]] == [run.name for run in (eager, plain, int8, ours, ours, int8, plain, eager)]
 
 
+def test_openvinos_own_quantiser_takes_part(network: RecurrentNetwork, tmp_path: Path) -> None:
+    options = PeerOptions(**{**vars(ROOM), "source": str(write_clip(tmp_path / "clip.avi", frames=6))})
+    report = measure_peers(network, {}, options, chosen([REFERENCE, "nncf"]))
+    assert [entry.reason for entry in report.absent] == []
+    ours = report.run("plain openvino nncf int8")
+    assert ours.accuracy is not None
+    assert ours.accuracy["frames"] == 5
+    assert ours.settings["note"] == "quantised by nncf.quantize with its defaults"
+
+
 def test_nobody_there_is_an_error(network: RecurrentNetwork, tmp_path: Path) -> None:
     options = PeerOptions(**{**vars(ROOM), "source": str(write_clip(tmp_path / "clip.avi", frames=6))})
     with pytest.raises(BackendError, match=r"no contestant could run \(absent: fast_engine is not installed\)"):

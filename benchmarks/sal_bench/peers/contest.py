@@ -18,7 +18,8 @@ from sal_bench.machine import Busy
 from sal_bench.measure import check_counts, gather
 from sal_bench.peers.contestants import CONTESTANTS, REFERENCE, Contestant
 from sal_bench.peers.group import Lost, Worker
-from sal_bench.peers.material import CALIBRATION, Material, Unmade
+from sal_bench.peers.material import Material, Unmade
+from sal_bench.peers.plain_int8 import CALIBRATION
 from sal_bench.probes import Sensors, between, open_sensors
 from sal_bench.report import Absent, Report, Round, Run, Warmup, ratio_of
 from sal_bench.warmup import SECONDS

@@ -37,7 +37,8 @@ class Contestant:
 
 _TORCH, _PLAIN, _OURS = (f"sal_bench.peers.{name}" for name in ("torch_forms", "plain", "ours"))
 _ORT, _OPENVINO = f"{_PLAIN}:open_onnxruntime", f"{_PLAIN}:open_openvino"
-_ORT_INT8 = "quantised by onnxruntime (QDQ, convolutions, per channel, MinMax); nncf is not used"
+_ORT_INT8 = "quantised by onnxruntime (QDQ, convolutions, per channel, MinMax)"
+_NNCF = "quantised by nncf.quantize with its defaults"
 
 CONTESTANTS = (
     Contestant(REFERENCE, "torch", "fp32", f"{_TORCH}:open_torch", "network", {"channels_last": False}),
@@ -52,6 +53,7 @@ CONTESTANTS = (
     Contestant("plain openvino bf16", "plain", "bf16", _OPENVINO, "unfolded", {"precision": "bf16"}),
     Contestant("plain onnxruntime int8", "plain", "int8", _ORT, "unfolded-int8", note=_ORT_INT8),
     Contestant("plain openvino int8", "plain", "int8", _OPENVINO, "unfolded-int8", note=_ORT_INT8),
+    Contestant("plain openvino nncf int8", "plain", "int8", _OPENVINO, "unfolded-nncf", note=_NNCF),
     Contestant("ours fp32 onnxruntime", "ours", "fp32", f"{_OURS}:open_ours", "ours-fp32", {"backend": "onnxruntime"}),
     Contestant(
         "ours fp32 openvino",

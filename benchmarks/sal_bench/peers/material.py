@@ -5,22 +5,19 @@ A thing that cannot be made keeps away those who need it, with the reason; the o
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sal_bench.peers.plain_int8 import by_nncf, by_onnxruntime
 from sal_bench.peers.worker import sentence
 from sal_export.pipeline import ExportOptions, export_onnx
 from sal_runtime.arrays import Pixels
 from sal_runtime.manifest import Manifest
 from sal_train.checkpoint import save_checkpoint
 from sal_train.models import RecurrentNetwork
-
-CALIBRATION = 32
-"""Frames, evenly over the clip, on which the plain graph is quantised."""
 
 
 class Material:
@@ -49,11 +46,15 @@ class Material:
         Raises:
             Unmade: it cannot be made; the text says why.
         """
+        folder = self._folder
         if name not in self._made:
             makers: dict[str, Callable[[], Path]] = {
                 "network": self._checkpoint,
                 "unfolded": lambda: self._export("unfolded", precision="fp32", fold="none"),
-                "unfolded-int8": self._quantise,
+                "unfolded-int8": lambda: by_onnxruntime(
+                    self.get("unfolded"), folder / "unfolded-int8.onnx", self._clip
+                ),
+                "unfolded-nncf": lambda: by_nncf(self.get("unfolded"), folder / "unfolded-nncf.xml", self._clip),
                 "ours-fp32": lambda: self._export("ours-fp32", precision="fp32"),
                 "ours-int8": lambda: self._export("ours-int8", precision="int8"),
             }
@@ -87,57 +88,6 @@ class Material:
         self.manifests[name], _ = export_onnx(self._network, path, options, self._origin)
         return path
 
-    def _quantise(self) -> Path:
-        """The plain graph as ONNX Runtime's own tool quantises it, on inputs that a running network meets."""
-        import onnxruntime
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-        source, path = self.get("unfolded"), self._folder / "unfolded-int8.onnx"
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4
-        session = onnxruntime.InferenceSession(str(source), settings, providers=["CPUExecutionProvider"])
-        logging.getLogger().setLevel(logging.ERROR)  # its advice to preprocess goes to the root logger
-        chosen = self._clip[:: max(1, len(self._clip) // CALIBRATION)][:CALIBRATION]
-        quantize_static(
-            source,
-            path,
-            _trajectory(session, self.manifests["unfolded"], chosen),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["Conv"],
-        )
-        return path
-
 
 class Unmade(Exception):  # noqa: N818 - reads as what it is
     """A file that could not be made; the text says why."""
-
-
-def _trajectory(session: Any, manifest: Manifest, frames: Sequence[Pixels]) -> Any:
-    """A calibration reader: the frames in order with the state as the network leaves it."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    names = [output.name for output in session.get_outputs()]
-
-    class Trajectory(CalibrationDataReader):  # type: ignore[misc]
-        """Steps the fp32 graph as it is asked for inputs."""
-
-        def __init__(self) -> None:
-            self._left = list(frames)
-            self._states = {state.input.name: state.input.zeros(1) for state in manifest.states}
-            self._carry = 0.0
-
-        def get_next(self) -> dict[str, Any] | None:
-            """The next frame's inputs; None at the end."""
-            if not self._left:
-                return None
-            carry = np.array([[self._carry]], np.float32)
-            given = {manifest.frame.name: self._left.pop(0)[None], manifest.carry.name: carry, **self._states}
-            found = dict(zip(names, session.run(None, given), strict=True))
-            self._states = {state.input.name: found[state.output.name] for state in manifest.states}
-            self._carry = manifest.normal_carry
-            return given
-
-    return Trajectory()

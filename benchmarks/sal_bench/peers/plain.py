@@ -77,4 +77,6 @@ def open_openvino(path: Path, threads: int | None, precision: str | None = None)
     used = compiled.get_property("INFERENCE_PRECISION_HINT")
     told = used.to_string() if hasattr(used, "to_string") else str(used)
     version = openvino.__version__.split("-")[0]
-    return PlainStepper(read_manifest(path), infer, f"openvino {version}, computing in {told}")
+    ir = path.suffix == ".xml"  # OpenVINO's own format has no room for a manifest
+    manifest = Manifest.from_json(path.with_suffix(".json").read_text("utf-8")) if ir else read_manifest(path)
+    return PlainStepper(manifest, infer, f"openvino {version}, computing in {told}")

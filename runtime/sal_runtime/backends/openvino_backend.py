@@ -22,6 +22,7 @@ import numpy as np
 from sal_runtime.arrays import AnyArray, Floats, Pixels
 from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
+from sal_runtime.backends.pair import host_pair
 from sal_runtime.console import needs_extra
 from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.manifest import Manifest, Signature
@@ -87,9 +88,8 @@ class OpenVinoStream:
         self._request, self._manifest = request, manifest
         self._frame, self._carry = manifest.frame.zeros(batch), manifest.carry.zeros(batch)
         self._saliency = manifest.saliency.zeros(batch)
-        self._states = tuple([state.input.zeros(batch) for state in manifest.states] for _ in range(2))
-        self._tensors = tuple([_shared(state) for state in side] for side in self._states)
-        self._turn = 0
+        self._states = host_pair(manifest, batch)
+        self._tensors = tuple([_shared(state) for state in side] for side in self._states.sides)
         specs = (manifest.frame, manifest.carry, manifest.saliency)
         for spec, array in zip(specs, (self._frame, self._carry, self._saliency), strict=True):
             request.set_tensor(spec.name, _shared(array))
@@ -98,23 +98,23 @@ class OpenVinoStream:
         """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
         np.copyto(self._frame, frame)
         np.copyto(self._carry, carry)
-        before, after = self._tensors[self._turn], self._tensors[1 - self._turn]
+        turn = self._states.turn
+        before, after = self._tensors[turn], self._tensors[1 - turn]
         with _failing_as("openvino failed in a step"):
             for state, old, new in zip(self._manifest.states, before, after, strict=True):
                 self._request.set_tensor(state.input.name, old)
                 self._request.set_tensor(state.output.name, new)
             self._request.infer()
-        self._turn = 1 - self._turn
+        self._states.swap()
         return self._saliency
 
     def snapshot(self) -> list[Floats]:
         """Copies of the state that the next step will read."""
-        return [state.copy() for state in self._states[self._turn]]
+        return self._states.snapshot()
 
     def restore(self, states: Sequence[Floats]) -> None:
         """Overwrite the state that the next step will read."""
-        for own, given in zip(self._states[self._turn], states, strict=True):
-            np.copyto(own, given)
+        self._states.restore(states)
 
     def close(self) -> None:
         """Release the request and with it what it computes in."""

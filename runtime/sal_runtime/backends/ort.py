@@ -17,6 +17,7 @@ import onnxruntime
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import manifest_in
+from sal_runtime.backends.pair import host_pair
 from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.manifest import Manifest, Signature
 
@@ -62,11 +63,11 @@ class OrtStream:
         self._session = session
         self._frame, self._carry = manifest.frame.zeros(batch), manifest.carry.zeros(batch)
         self._saliency = manifest.saliency.zeros(batch)
-        self._states = tuple([state.input.zeros(batch) for state in manifest.states] for _ in range(2))
-        self._bindings = [self._bind(manifest, self._states[turn], self._states[1 - turn]) for turn in range(2)]
-        self._turn = 0
+        self._states = host_pair(manifest, batch)
+        first, second = self._states.sides
+        self._bindings = [self._bind(manifest, first, second), self._bind(manifest, second, first)]
 
-    def _bind(self, manifest: Manifest, before: list[Floats], after: list[Floats]) -> Any:
+    def _bind(self, manifest: Manifest, before: Sequence[Floats], after: Sequence[Floats]) -> Any:
         """A binding that reads ``before`` and writes ``after``; OrtValues on the CPU share NumPy's memory."""
         binding = self._session.io_binding()
         inputs = [(manifest.frame, self._frame), (manifest.carry, self._carry)]
@@ -84,20 +85,19 @@ class OrtStream:
         np.copyto(self._frame, frame)
         np.copyto(self._carry, carry)
         try:
-            self._session.run_with_iobinding(self._bindings[self._turn])
+            self._session.run_with_iobinding(self._bindings[self._states.turn])
         except Exception as exc:  # the vendor's exceptions share no narrower base
             raise BackendError(f"onnxruntime failed in a step: {_first_line(exc)}") from exc
-        self._turn = 1 - self._turn
+        self._states.swap()
         return self._saliency
 
     def snapshot(self) -> list[Floats]:
         """Copies of the state that the next step will read."""
-        return [state.copy() for state in self._states[self._turn]]
+        return self._states.snapshot()
 
     def restore(self, states: Sequence[Floats]) -> None:
         """Overwrite the state that the next step will read."""
-        for own, given in zip(self._states[self._turn], states, strict=True):
-            np.copyto(own, given)
+        self._states.restore(states)
 
     def close(self) -> None:
         """Release the bindings and with them the buffers."""
