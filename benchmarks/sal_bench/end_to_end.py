@@ -17,7 +17,7 @@ from typing import Any
 
 from sal_bench.alternate import Entry, alternate
 from sal_bench.clock import Clock, Monotonic
-from sal_bench.footage import KEPT, finite_source, held, short
+from sal_bench.footage import KEPT, finite_source, held
 from sal_bench.machine import Busy
 from sal_bench.measure import Opened, Options, check_counts, gather, make_run, method, open_models, run_name
 from sal_bench.probes import open_sensors
@@ -33,6 +33,7 @@ from sal_runtime.run import run as run_source
 from sal_runtime.sinks import Result, Sink
 from sal_runtime.sinks.maps import MapFolder
 from sal_runtime.sinks.overlay import OverlayVideo
+from sal_runtime.sources import public_name
 
 SINKS = ("overlay", "maps")
 """What is written: a video with the map over the frames, or a folder of map images."""
@@ -79,7 +80,7 @@ class EndToEnd:
 
     def __init__(self, engine: Engine, source: str, sink: str, folder: Path, clock: Clock) -> None:
         self._engine, self._source, self._sink, self._folder, self._clock = engine, source, sink, folder, clock
-        self.settings: dict[str, Any] = {"pictures": short(source), "sink": sink}
+        self.settings: dict[str, Any] = {"pictures": public_name(source), "sink": sink}
 
     def step(self) -> None:
         """Nothing: a run starts as cold as a user's."""

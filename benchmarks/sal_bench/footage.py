@@ -9,14 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import InputError, MissingDependency
-from sal_runtime.sources import Frame, Source, SourceOptions, open_source
+from sal_runtime.sources import Frame, Source, SourceOptions, open_source, public_name
 
 KEPT = 100
 """Pictures that are held decoded; they come again in the same order."""
@@ -63,7 +62,7 @@ class Clip:
     """A file, decoded as it is read; at its end it is opened again."""
 
     def __init__(self, source: str) -> None:
-        self.told = f"{short(source)}, decoded frame by frame"
+        self.told = f"{public_name(source)}, decoded frame by frame"
         self._text = source
         self._frames = self._open()
 
@@ -99,11 +98,6 @@ def finite_source(text: str) -> Source:
     return source
 
 
-def short(source: str) -> str:
-    """A source's name for a report, which others read: a file's without its folders."""
-    return Path(source).name if Path(source).exists() else source
-
-
 def held(source: str | None, seed: int = 0, count: int = KEPT) -> Held:
     """Up to ``count`` decoded pictures of a source; without one of the demo, else noise.
 
@@ -116,7 +110,7 @@ def held(source: str | None, seed: int = 0, count: int = KEPT) -> Held:
             pictures = [frame.image for frame in itertools.islice(opened, count)]
         finally:
             opened.close()
-        return Held(pictures, f"{len(pictures)} frames of {short(source)}, decoded before")
+        return Held(pictures, f"{len(pictures)} frames of {public_name(source)}, decoded before")
     try:
         demo = open_source("demo", SourceOptions(stride=3))
     except MissingDependency:

@@ -13,7 +13,7 @@ from typing import Any
 from sal_bench.alternate import HOW, SETTLE, Entry, alternate
 from sal_bench.clock import Clock, Monotonic
 from sal_bench.content import run_label, warm_warnings
-from sal_bench.footage import Clip, Held, held, short
+from sal_bench.footage import Clip, Held, held
 from sal_bench.machine import Busy, fingerprint, load_warnings
 from sal_bench.probes import open_sensors
 from sal_bench.report import Report, Run, Warmup
@@ -22,6 +22,7 @@ from sal_bench.warmup import SECONDS, warm_up
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
+from sal_runtime.sources import public_name
 
 FRAMES = 700
 """Samples of a run unless told otherwise: enough for p99."""
@@ -192,7 +193,7 @@ def method(options: Options) -> dict[str, Any]:
         "threads": options.threads,
         "device": options.device,
         "precision": options.precision,
-        "source": None if options.source is None else short(options.source),
+        "source": None if options.source is None else public_name(options.source),
     }
 
 

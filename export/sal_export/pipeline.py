@@ -23,6 +23,7 @@ from sal_runtime import atomic
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
+from sal_runtime.sources import public_name
 from sal_train.contract import describe
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
 from sal_train.weights import load_weights
@@ -129,7 +130,12 @@ def export_onnx(
             model = _quantise(model, partial, manifest, options, on_stage)
         on_stage("checking")
         parity = check_parity(
-            network, partial, frames, options.parity_source, backend=options.parity_backend, on_frame=on_frame
+            network,
+            partial,
+            frames,
+            public_name(options.parity_source),
+            backend=options.parity_backend,
+            on_frame=on_frame,
         )
         require_parity(parity, str(path))
         manifest = dataclasses.replace(manifest, parity=parity.to_dict())
@@ -158,7 +164,7 @@ def _quantise(
     on_stage("quantising")
     model = quantise(model, partial, seen, symmetric, options.quant_exclude)
     manifest.provenance["quantisation"] = describe_quantisation(
-        options.calib, mirrored, seen, symmetric, options.quant_exclude
+        public_name(options.calib), mirrored, seen, symmetric, options.quant_exclude
     )
     step_graph.attach(model, manifest)
     onnx.save(model, str(partial))

@@ -21,6 +21,7 @@ from typing import Any
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+from sal_export.hoist import hoist_quantisation
 from sal_export.trajectories import Trajectory
 from sal_runtime.arrays import AnyArray
 from sal_runtime.errors import InputError
@@ -68,6 +69,8 @@ def quantise(
         )
     quantised = onnx.load(str(scratch))
     _join(quantised.graph)
+    if not symmetric:  # what TensorRT makes of such pairs was not measured, and it moves them by itself
+        hoist_quantisation(quantised.graph)
     quantised.producer_name = model.producer_name
     del quantised.metadata_props[:]
     return quantised

@@ -38,15 +38,27 @@ class Renderer:
         """The picture for a frame uint8 [h, w, 3] and its map [H, W]: [h, w, 3], twice as wide side by side."""
         self._peak = max(float(saliency.max()), _FADE * self._peak, 1e-6)
         height, width = frame.shape[:2]
-        weight: Floats = cv2.resize(saliency / self._peak, (width, height), interpolation=cv2.INTER_LINEAR)
-        colours: Pixels = cv2.applyColorMap(cv2.convertScaleAbs(weight, alpha=255.0), cv2.COLORMAP_INFERNO)
-        if self._layout is Layout.map:
-            return colours
-        if self._layout is Layout.side_by_side:
-            return np.hstack([frame, colours])
-        weight *= OPACITY
-        # Darker and with less colour, so that the map's stand out on whatever is filmed.
-        grey = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-        ground = cv2.addWeighted(frame, 0.35, grey, 0.3, 0.0)
-        overlay: Pixels = cv2.blendLinear(ground, colours, 1.0 - weight, weight)
-        return overlay
+        grown = cv2.resize(saliency, (width, height), interpolation=cv2.INTER_LINEAR)
+        level: Pixels = cv2.convertScaleAbs(grown, alpha=255.0 / self._peak)
+        if self._layout is Layout.overlay:
+            # Darker and with less colour, so that the map's stand out on whatever is filmed.
+            ground = cv2.multiply(cv2.transform(frame, _GROUND), cv2.merge([cv2.LUT(level, _LEFT)] * 3), scale=1 / 255)
+            overlay: Pixels = cv2.add(ground, cv2.applyColorMap(level, _COVER))
+            return overlay
+        colours: Pixels = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
+        return colours if self._layout is Layout.map else np.hstack([frame, colours])
+
+
+def _tables() -> tuple[Pixels, Pixels]:
+    """For each of 256 levels: the share of the frame that is left (of 255), and the colour times its own share."""
+    levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
+    share = OPACITY * levels[..., None].astype(np.float32) / 255.0
+    cover = np.rint(share * cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)).astype(np.uint8)
+    return np.rint(255.0 * (1.0 - share[..., 0])).astype(np.uint8), cover
+
+
+# Both shares depend on the level alone, so that the blend is two look-ups, a product and a sum in eight bits.
+_LEFT, _COVER = _tables()
+_GREY = np.array([0.114, 0.587, 0.299], np.float32)
+_GROUND = 0.35 * np.eye(3, dtype=np.float32) + 0.3 * np.tile(_GREY, (3, 1))
+"""Pixels BGR to the ground that the map lies on: a third of their colour and some of their grey."""

@@ -13,7 +13,6 @@ from typing import Any
 
 from sal_bench.alternate import HOW, SETTLE, order, shares
 from sal_bench.clock import Monotonic
-from sal_bench.footage import short
 from sal_bench.machine import Busy
 from sal_bench.measure import check_counts, gather
 from sal_bench.peers.contestants import CONTESTANTS, REFERENCE, Contestant
@@ -27,6 +26,7 @@ from sal_export.parity import parity_frames
 from sal_export.pipeline import ExportOptions
 from sal_runtime.arrays import Floats
 from sal_runtime.errors import BackendError
+from sal_runtime.sources import public_name
 from sal_train.metrics.distribution import cc
 from sal_train.models import RecurrentNetwork
 
@@ -175,7 +175,7 @@ def _compare_maps(contest: _Contest, options: PeerOptions) -> None:
         with contest.excluding(entered.contestant, "in comparing maps: "):
             maps = entered.worker.ask("maps", options.accuracy_frames)
             reference = maps if reference is None else reference
-            entered.accuracy = agreement(maps, reference, short(options.source))
+            entered.accuracy = agreement(maps, reference, public_name(options.source))
 
 
 def agreement(maps: Floats, reference: Floats, source: str) -> dict[str, Any]:
@@ -241,9 +241,9 @@ def _method(options: PeerOptions, runs: Sequence[Run]) -> dict[str, Any]:
         "clock": "time.perf_counter, monotonic",
         "garbage_collection": HOW,
         "order": f"a process each, one at a time; rounds, forth and back; {SETTLE} untimed steps before each turn",
-        "calibration": f"int8 on frames of {short(options.source)}; plain: {CALIBRATION}, ours: as sal-export chooses",
+        "calibration": f"int8 on frames of the same clip; plain: {CALIBRATION}, ours: as sal-export chooses",
         **dataclasses.asdict(options),
-        "source": short(options.source),
+        "source": public_name(options.source),
         "notes": notes,
         "comparisons": [{"title": "Ours as fast as the best plain engine of equal precision", "ratios": ratios}],
     }

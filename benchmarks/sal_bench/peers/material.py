@@ -55,9 +55,10 @@ class Material:
                     self.get("unfolded"), folder / "unfolded-int8.onnx", self._clip
                 ),
                 "unfolded-nncf": lambda: by_nncf(self.get("unfolded"), folder / "unfolded-nncf.xml", self._clip),
-                "ours-fp32": lambda: self._export("ours-fp32", precision="fp32"),
-                "ours-int8": lambda: self._export("ours-int8", precision="int8"),
             }
+            if name.startswith("ours "):
+                _, precision, target = name.split()
+                makers[name] = lambda: self._export(name, precision=precision, target=target)
             try:
                 self._made[name] = makers[name]()
             except Exception as exc:  # a vendor's tool or an absent package: told in the report
@@ -73,7 +74,7 @@ class Material:
         return path
 
     def _export(self, name: str, **changes: Any) -> Path:
-        path = self._folder / f"{name}.onnx"
+        path = self._folder / f"{name.replace(' ', '-')}.onnx"
         # From the fields, not by dataclasses.replace: what is not named keeps the exporter's default for the precision.
         options = ExportOptions(
             **{

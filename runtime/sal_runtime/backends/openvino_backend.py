@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.pair import host_pair
 from sal_runtime.console import needs_extra
 from sal_runtime.errors import ArtifactError, BackendError, InputError
+from sal_runtime.folders import cache_folder
 from sal_runtime.manifest import Manifest, Signature
 
 with needs_extra("openvino"):
@@ -49,7 +49,8 @@ class OpenVinoBackend:
         }
         if options.threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = options.threads
-        cache = cache_folder()
+        # OpenVINO names the files by model, settings and version, and replaces those that are damaged.
+        cache = cache_folder("openvino")
         if cache is not None:
             self._settings["CACHE_DIR"] = str(cache)
         try:
@@ -124,19 +125,6 @@ class OpenVinoStream:
 def open_artifact(path: Path, options: Options) -> OpenVinoBackend:
     """Open ``path`` in OpenVINO."""
     return OpenVinoBackend(path, options)
-
-
-def cache_folder() -> Path | None:
-    """Where compiled models are kept for the next start; None where no folder can be made.
-
-    OpenVINO names the files by model, settings and version, and replaces those that are damaged.
-    """
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sal-edge" / "openvino"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # a user may have no home
-        return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _shared(array: AnyArray) -> Any:

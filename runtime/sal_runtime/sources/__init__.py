@@ -113,3 +113,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     if not exists:
         raise SourceError(f"{text}: there is no such file, folder or camera")
     return VideoSource(text, options)
+
+
+def public_name(source: str) -> str:
+    """What a report or a manifest, which others read, calls a source: a file without the folders of somebody's disk."""
+    return Path(source).name if Path(source).exists() else source
