@@ -28,7 +28,8 @@ import onnx
 import typer
 
 from sal_export import step_graph
-from sal_export.fold import FOLD_FORMS, FoldForm, fold_batch_norm, fold_upsampling, is_foldable
+from sal_export.fold import fold_batch_norm, fold_upsampling, is_foldable
+from sal_export.options import FOLD_FORMS, FoldForm
 from sal_export.parity import parity_frames
 from sal_export.pipeline import load_network
 from sal_export.quantise import quantise
@@ -43,6 +44,8 @@ from sal_train.models import RecurrentNetwork
 ENGINES = {"fp32": ("onnxruntime", "openvino"), "bf16": ("openvino",), "int8": ("onnxruntime", "openvino")}
 """What computes in each precision on a CPU."""
 
+_SETTLE = 0.05
+"""Seconds of untimed steps at the start of a turn: the other engine's threads still spin, and hold the caches."""
 _CALIBRATION = 8
 """Steps that int8 ranges are taken from: enough for timing."""
 
@@ -96,15 +99,20 @@ def _enter(network: RecurrentNetwork, precision: str, folder: Path) -> Iterator[
 
 
 def _turn(backend: Backend, frames: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], steps: int) -> list[float]:
-    """Milliseconds of each step but the first, which pays for the other engine's threads and caches."""
-    stream, times = backend.stream(1), []
+    """Milliseconds of each step, after those of :data:`_SETTLE` seconds."""
+    stream = backend.stream(1)
+    times: list[float] = []
     carry = np.full((1, 1), backend.manifest.normal_carry, np.float32)
-    for index in range(steps + 1):
+    settled: float | None = None
+    while len(times) < steps:
         began = time.perf_counter()
-        stream.step(frames[index % len(frames)][None], carry)
-        times.append((time.perf_counter() - began) * 1e3)
+        stream.step(frames[len(times) % len(frames)][None], carry)
+        ended = time.perf_counter()
+        settled = ended + _SETTLE if settled is None else settled
+        if began > settled:
+            times.append((ended - began) * 1e3)
     stream.close()
-    return times[1:]
+    return times
 
 
 def tables(rows: list[Row]) -> str:
