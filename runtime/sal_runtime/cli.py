@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from sal_runtime.atomic import claim
+from sal_runtime.backends import BACKENDS
 from sal_runtime.bundled import default_model
-from sal_runtime.console import err, out, warn
+from sal_runtime.console import build_progress, err, out, warn
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError
 from sal_runtime.publish import discard_all
 from sal_runtime.render import Layout, Renderer
 from sal_runtime.run import Summary, run
 from sal_runtime.sinks import Sink
-from sal_runtime.sinks.jsonl import JsonLines
+from sal_runtime.sinks.jsonl import JsonLines, JsonPrinter
 from sal_runtime.sinks.maps import MapFolder
 from sal_runtime.sinks.npz import NpzFile
 from sal_runtime.sinks.overlay import OverlayPicture, OverlayVideo
@@ -31,7 +33,8 @@ from sal_runtime.stopping import StopRequest
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
-_OUTPUT, _MODEL, _SOURCE = "Output", "Model", "Source"
+STDOUT = Path("-")
+_OUTPUT, _MODEL, _SOURCE, _GPU = "Output", "Model", "Source", "On a GPU"
 
 
 @app.command()
@@ -63,16 +66,17 @@ def sal_run(
     bits: Annotated[int, typer.Option(help="8 or 16, for --save-maps.", rich_help_panel=_OUTPUT)] = 8,
     save_npz: Annotated[Path | None, typer.Option(help="All maps as float32.", rich_help_panel=_OUTPUT)] = None,
     save_jsonl: Annotated[
-        Path | None, typer.Option(help="One line a frame: peak, carry, stage times.", rich_help_panel=_OUTPUT)
+        Path | None,
+        typer.Option(help="One line a frame: peak, carry, stage times; - prints them.", rich_help_panel=_OUTPUT),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q ends.", rich_help_panel=_OUTPUT)] = False,
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="Overwrite files that exist.", rich_help_panel=_OUTPUT)
     ] = False,
     backend: Annotated[
-        str, typer.Option(help="onnxruntime, openvino or auto: by measurement.", rich_help_panel=_MODEL)
+        str, typer.Option(help=f"auto (by measurement), {', '.join(BACKENDS)}.", rich_help_panel=_MODEL)
     ] = "auto",
-    device: Annotated[str, typer.Option(help="cpu.", rich_help_panel=_MODEL)] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU engine.", rich_help_panel=_MODEL)] = None,
     precision: Annotated[
         str, typer.Option(help="auto (as the artifact says), f32, or bf16 in OpenVINO.", rich_help_panel=_MODEL)
@@ -92,22 +96,50 @@ def sal_run(
     save_state: Annotated[
         Path | None, typer.Option(help="Keep the state at the end (.npz).", rich_help_panel=_MODEL)
     ] = None,
+    graphs: Annotated[bool, typer.Option(help="Replay steps as CUDA graphs.", rich_help_panel=_GPU)] = True,
+    device_api: Annotated[
+        str, typer.Option(help="What handles TensorRT's memory: cuda.core or pycuda.", rich_help_panel=_GPU)
+    ] = "cuda.core",
+    workspace: Annotated[
+        int | None, typer.Option(min=1, help="MiB for kernels of an engine built on first use.", rich_help_panel=_GPU)
+    ] = None,
+    allow_cpu_fallback: Annotated[
+        bool,
+        typer.Option("--allow-cpu-fallback", help="Let onnxruntime run on the CPU instead.", rich_help_panel=_GPU),
+    ] = False,
 ) -> None:
     """Where do viewers look? Runs a model over a video or camera, its state threaded from frame to frame."""
     if bits not in (8, 16):
         raise InputError(f"--bits is 8 or 16, not {bits}")
     if (source is None) == (camera is None):
-        if model is not None and model.suffix != ".onnx" and source is None:
-            raise InputError(f"{model} is no model (.onnx); to run on it: --source {model}")
+        if model is not None and model.suffix not in (".onnx", ".engine") and source is None:
+            raise InputError(f"{model} is no model (.onnx, .engine); to run on it: --source {model}")
         raise InputError("say where frames come from: --source FILE, --source demo or --camera 0 (one of them)")
-    outputs = [path for path in (save, save_maps, save_npz, save_jsonl, save_state) if path is not None]
+    printing = save_jsonl == STDOUT
+    written = (save, save_maps, save_npz, None if printing else save_jsonl, save_state)
+    outputs = [path for path in written if path is not None]
     _require_distinct(outputs, source)
-    with (
-        StopRequest() as stop,
-        Engine.open(
-            model or default_model(), backend=backend, device=device, threads=threads, precision=precision, hint=hint
-        ) as engine,
-    ):
+    with contextlib.ExitStack() as stack:
+        with build_progress() as on_build:  # which Ctrl-C ends at once
+            engine = stack.enter_context(
+                Engine.open(
+                    model or default_model(),
+                    backend=backend,
+                    device=device,
+                    threads=threads,
+                    precision=precision,
+                    hint=hint,
+                    graphs=graphs,
+                    device_api=device_api,
+                    allow_cpu_fallback=allow_cpu_fallback,
+                    workspace=workspace,
+                    on_build=on_build,
+                )
+            )
+        stop = stack.enter_context(StopRequest())
+        told = err if printing else out
+        if engine.note:
+            told.print(engine.note, style="dim", soft_wrap=True)
         if engine.manifest.random_weights:
             warn(f"{engine.manifest.model} was exported with random weights: its maps mean nothing")
         session = engine.stream(1, alpha=alpha, detect_cuts=reset_on_cuts)
@@ -143,7 +175,7 @@ def sal_run(
             summary.outputs.append(save_state)
         if frames.note is not None:
             warn(frames.note)
-        _report(summary, engine, frames)
+        told.print(_report(summary, engine, frames))
     if summary.stopped:
         raise typer.Exit(130)
 
@@ -199,7 +231,7 @@ def _open_sinks(
     if save_npz is not None:
         sinks.append(NpzFile(save_npz, exist_ok))
     if save_jsonl is not None:
-        sinks.append(JsonLines(save_jsonl, exist_ok))
+        sinks.append(JsonPrinter() if save_jsonl == STDOUT else JsonLines(save_jsonl, exist_ok))
 
 
 class _progress:  # noqa: N801 - used as a function
@@ -233,7 +265,7 @@ class _progress:  # noqa: N801 - used as a function
         self._bar.update(self._task, completed=summary.frames, rate=f"{speed:.1f} fps{dropped}" if speed else "")
 
 
-def _report(summary: Summary, engine: Engine, source: Source) -> None:
+def _report(summary: Summary, engine: Engine, source: Source) -> Table:
     """The summary, as a table."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
@@ -255,4 +287,4 @@ def _report(summary: Summary, engine: Engine, source: Source) -> None:
     if summary.stopped:
         told = "what is saved is whole up to there" if summary.frames else "before the first frame; nothing was kept"
         table.add_row("stopped", f"by the user; {told}")
-    out.print(table)
+    return table

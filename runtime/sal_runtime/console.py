@@ -63,10 +63,41 @@ def needs_extra(extra: str) -> Iterator[None]:
 @contextlib.contextmanager
 def bar_over(name: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar with counts and the time left; within the block, call what is given after each part. Silent elsewhere."""
+    done = 0
+    with stage_bar() as tell:
+        tell(name, 0, total)
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            tell(name, done, total)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work in stages: call it with a stage's name, the steps done and in all. Silent off a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(name, total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task("", total=None)
+        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total or None)
+
+
+@contextlib.contextmanager
+def build_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """The same for the building of an engine, which is announced in a line wherever stderr goes."""
+    announced = False
+    with stage_bar() as tell:
+
+        def on_build(phase: str, done: int, total: int) -> None:
+            nonlocal announced
+            if not announced:
+                announced = True
+                err.print("building a TensorRT engine; this may take minutes", style="dim")
+            tell(phase, done, total)
+
+        yield on_build
 
 
 def fail(message: str, code: int = 2) -> None:

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from sal_runtime.backends import Backend, Options, open_backend
+from sal_runtime.backends import Backend, OnBuild, Options, open_backend, silent
 from sal_runtime.backends.choice import choose
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
@@ -39,16 +39,27 @@ class Engine:
         threads: int | None = None,
         precision: str = "auto",
         hint: str = "latency",
+        graphs: bool = True,
+        device_api: str = "cuda.core",
+        allow_cpu_fallback: bool = False,
+        workspace: int | None = None,
+        on_build: OnBuild = silent,
     ) -> Engine:
         """Open an artifact that ``sal-export`` made.
 
         Args:
-            path: the ``.onnx`` file.
+            path: the ``.onnx`` file, or the ``.engine`` of TensorRT with its record beside it. Load only engines that
+                you trust: they are programs.
             backend: the engine's name, or ``auto`` for the one measured to be the fastest.
-            device: ``cpu``.
+            device: ``cpu``, ``cuda`` or ``cuda:N``. TensorRT takes the first GPU without being told.
             threads: of a CPU engine; None for its own choice.
             precision: ``auto`` or ``f32`` as the artifact says, ``bf16`` where engine and processor have it.
             hint: ``latency`` or ``throughput``, what OpenVINO is tuned for.
+            graphs: whether steps on a GPU are replayed as CUDA graphs.
+            device_api: ``cuda.core`` or ``pycuda``, what handles TensorRT's memory and streams.
+            allow_cpu_fallback: whether ONNX Runtime may run on the CPU what was asked of a GPU.
+            workspace: MiB for the kernels of an engine that is built on first use.
+            on_build: told of phase, steps done and steps in all while that goes on.
 
         Raises:
             ArtifactError: not an artifact, damaged, or of an unknown version.
@@ -56,7 +67,8 @@ class Engine:
             InputError: an option that is unknown, or that engine or processor do not have.
             MissingDependency: the engine is not installed.
         """
-        options, file, why = Options(device, threads, precision, hint), Path(path), ""
+        options = Options(device, threads, precision, hint, graphs, device_api, allow_cpu_fallback, workspace, on_build)
+        file, why = Path(path), ""
         if backend == "auto" and file.is_file():
             backend, why = dataclasses.astuple(choose(file, options))
         return cls(open_backend(file, backend, options), why)
@@ -70,6 +82,11 @@ class Engine:
     def name(self) -> str:
         """What runs the artifact, with its version and device."""
         return self._backend.name
+
+    @property
+    def note(self) -> str:
+        """What a user should know of how it was opened, such as an engine that was built; mostly empty."""
+        return self._backend.note
 
     def stream(
         self,

@@ -84,7 +84,7 @@ class Manifest:
     precision: str
     """``fp32``, ``fp16`` or ``int8``: the type of the convolutions; states are always float32."""
     frame: TensorSpec
-    """uint8 [B, H, W, 3], BGR, already resized to H x W."""
+    """uint8 [B, H, W, 3], BGR, already resized to H x W; or larger, where the graph itself ``resizes``."""
     carry: TensorSpec
     """float32 [B, 1]: the share of the previous state that enters the step; 0 starts anew."""
     saliency: TensorSpec
@@ -101,18 +101,25 @@ class Manifest:
     """Checkpoint hash, tool versions, random or trained weights."""
     parity: dict[str, Any] | None = None
     """What the closed-loop comparison with the network found at export."""
+    resizes: bool = False
+    """Whether the graph takes whole frames of one size and makes them small itself."""
     version: int = VERSION
     """Version of this record."""
 
     @property
     def height(self) -> int:
-        """Height of a frame and of its map, in pixels."""
-        return self.frame.shape[1]
+        """Height that the network sees, and of its map, in pixels."""
+        return self.saliency.shape[1]
 
     @property
     def width(self) -> int:
-        """Width of a frame and of its map, in pixels."""
-        return self.frame.shape[2]
+        """Width that the network sees, and of its map, in pixels."""
+        return self.saliency.shape[2]
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the frame that goes in."""
+        return self.frame.shape[1], self.frame.shape[2]
 
     @property
     def batch(self) -> int | None:
@@ -208,10 +215,15 @@ class Manifest:
         require(
             self.carry.shape == (batch, 1) and self.carry.dtype == "float32", f"carry is {self.carry}, not float32 B1"
         )
-        require(
-            self.saliency.shape == shape[:3] and self.saliency.dtype == "float32",
-            f"saliency is {self.saliency}, not float32 {shape[:3]}",
+        require(isinstance(self.resizes, bool), f"resizes is {self.resizes!r}, neither true nor false")
+        small = self.saliency.shape
+        fits = small == shape[:3] or (
+            self.resizes
+            and len(small) == 3
+            and small[0] == batch
+            and all(0 < a <= b for a, b in zip(small[1:], shape[1:3], strict=True))
         )
+        require(fits and self.saliency.dtype == "float32", f"saliency is {self.saliency}, not float32 {shape[:3]}")
         for state in self.states:
             before, after = state.input, state.output
             require(

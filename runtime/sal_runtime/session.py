@@ -120,10 +120,11 @@ class Session:
             )
         for frame, timestamp in zip(frames, times, strict=True):
             _check(frame, timestamp)
+            self._check_size(frame)
         after, restarts = [], []
-        size = (self.manifest.width, self.manifest.height)
+        height, width = self.manifest.frame_size
         for index, (slot, frame, timestamp) in enumerate(zip(self._slots, frames, times, strict=True)):
-            cv2.resize(frame, size, dst=self._frames[index], interpolation=cv2.INTER_AREA)
+            cv2.resize(frame, (width, height), dst=self._frames[index], interpolation=cv2.INTER_AREA)
             # The small frame is enough to see a cut by, and a tenth of the cost.
             cut, shot = look(self._frames[index], slot.shot) if self._detect_cuts else (False, None)
             restart = self._restart(slot, frame, timestamp, cut)
@@ -169,6 +170,15 @@ class Session:
     def close(self) -> None:
         """Release the stream."""
         self._stream.close()
+
+    def _check_size(self, frame: Pixels) -> None:
+        """Refuse another size than an artifact that resizes itself was made for: resizing twice would blur."""
+        if self.manifest.resizes and frame.shape[:2] != self.manifest.frame_size:
+            height, width = self.manifest.frame_size
+            raise InputError(
+                f"this artifact takes frames of {width}x{height} and makes them small itself, not of "
+                f"{frame.shape[1]}x{frame.shape[0]}; export one with --device-resize {frame.shape[0]} {frame.shape[1]}"
+            )
 
     def _restart(self, slot: Slot, frame: Pixels, timestamp: float | None, cut: bool) -> str | None:
         """Why this frame begins anew, or None."""

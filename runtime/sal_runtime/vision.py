@@ -5,10 +5,8 @@ then gives one sentence, and OpenCV's and FFmpeg's own chatter on stderr is swit
 because what goes wrong is said by our errors.
 """
 
-import contextlib
 import importlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from sal_runtime.errors import MissingDependency
@@ -38,20 +36,3 @@ try:
     cv2: Any = importlib.import_module("cv2")
 except ImportError as exc:
     raise MissingDependency(_explain(exc)) from exc
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Within the block nothing reaches stderr: some of OpenCV's remarks obey no log level."""
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(null)
-        os.close(kept)
-
-
-__all__ = ["cv2", "silenced"]

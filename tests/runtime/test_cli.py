@@ -158,13 +158,15 @@ def test_wrong_arguments(model: Path, tmp_path: Path) -> None:
     two = ("--save-npz", tmp_path / "a.npz", "--save-state", tmp_path / "a.npz")
     assert "is named for two outputs" in refused(tmp_path, model, "--source", clip, *two)
     assert "is or holds the source" in refused(tmp_path, model, "--source", clip, "--save", clip, "--exist-ok")
-    assert "is no model (.onnx); to run on it: --source " in refused(tmp_path, clip)
+    assert "is no model (.onnx, .engine); to run on it: --source " in refused(tmp_path, clip)
     assert refused(tmp_path, model) == (
         "say where frames come from: --source FILE, --source demo or --camera 0 (one of them)"
     )
     assert "there is no backend 'tpu'" in refused(tmp_path, model, "--source", "demo", "--backend", "tpu")
     assert "--bits is 8 or 16, not 12" in refused(tmp_path, model, "--source", "demo", "--bits", 12)
-    assert "runs on the cpu, not on 'tpu'" in refused(tmp_path, model, "--source", "demo", "--device", "tpu")
+    assert refused(tmp_path, model, "--source", "demo", "--device", "tpu") == (
+        "--device is cpu, cuda or cuda:N, not 'tpu'"
+    )
 
 
 def test_wrong_sources(model: Path, tmp_path: Path) -> None:

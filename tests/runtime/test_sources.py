@@ -199,3 +199,21 @@ def test_leaving_a_feed_early_ends_its_thread(tmp_path: Path) -> None:
     with Feed(open_source(str(write_clip(tmp_path / "clip.avi", frames=200)))) as feed:
         next(feed.frames())
     assert not [t for t in threading.enumerate() if t.name.startswith("feed")]
+
+
+def test_a_csi_camera_is_a_gstreamer_pipeline_with_the_newest_frame_at_its_end() -> None:
+    pipeline = live_module.csi_pipeline("csi://1?width=1920&height=1080&fps=60")
+    assert pipeline.startswith("nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),width=1920,height=1080,")
+    assert "framerate=60/1,format=NV12" in pipeline
+    assert pipeline.endswith("format=BGR ! appsink drop=true max-buffers=1 sync=false")
+    assert "width=1280,height=720,framerate=30/1" in live_module.csi_pipeline("csi://0")
+    for wrong in ("csi://", "csi://a", "csi://0?size=4", "csi://0?width=wide"):
+        with pytest.raises(SourceError, match=r"a CSI camera is csi://N, or csi://N\?width=W&height=H&fps=F"):
+            live_module.csi_pipeline(wrong)
+
+
+def test_a_csi_camera_wants_an_opencv_with_gstreamer() -> None:
+    if any("GStreamer:" in line and "NO" not in line for line in cv2.getBuildInformation().splitlines()):
+        pytest.skip("this OpenCV has GStreamer")
+    with pytest.raises(SourceError, match=r"csi://0: this OpenCV has no GStreamer, .* on a Jetson take the system's"):
+        open_source("csi://0")

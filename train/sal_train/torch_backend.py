@@ -21,7 +21,7 @@ class TorchBackend:
 
     def __init__(self, network: RecurrentNetwork, height: int, width: int, device: str = "cpu") -> None:
         self.manifest: Manifest = describe(network, "fp32", height, width, None, {})
-        self.name = f"torch {torch.__version__} {device}"
+        self.name, self.note = f"torch {torch.__version__} {device}", ""
         self._network, self._device = network.eval().to(device), torch.device(device)
 
     def stream(self, batch: int) -> TorchStream:
@@ -50,7 +50,7 @@ class TorchStream:
 
     def snapshot(self) -> list[Floats]:
         """Copies of the state."""
-        return [np.array(state.cpu()) for state in self._states]
+        return [state.cpu().numpy().copy() for state in self._states]
 
     def restore(self, states: Sequence[Floats]) -> None:
         """Replace the state."""

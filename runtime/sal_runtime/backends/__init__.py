@@ -7,7 +7,7 @@ pictures: what is common to all of them is checked once above, in :mod:`sal_runt
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +47,8 @@ class Backend(Protocol):
     manifest: Manifest
     name: str
     """What runs it, with version and device, for logs and reports."""
+    note: str
+    """What a user should know of how it was opened, such as an engine that was built; mostly empty."""
 
     def stream(self, batch: int) -> Stream:
         """A fresh stream of ``batch`` slots, its states zero."""
@@ -55,12 +57,20 @@ class Backend(Protocol):
         """Release the engine; no stream may be used afterwards."""
 
 
+OnBuild = Callable[[str, int, int], None]
+"""Takes a phase's name, the steps done and the steps in all."""
+
+
+def silent(phase: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user may ask of a backend."""
 
     device: str = "cpu"
-    """``cpu`` or ``cuda``."""
+    """``cpu``, ``cuda`` (the first GPU) or ``cuda:N``."""
     threads: int | None = None
     """Threads of a CPU engine; None leaves it to the engine (all physical cores)."""
     precision: str = "auto"
@@ -68,6 +78,16 @@ class Options:
     have it."""
     hint: str = "latency"
     """What OpenVINO is tuned for: ``latency`` of one stream, or ``throughput`` of several that step at once."""
+    graphs: bool = True
+    """Whether steps on a GPU are replayed as CUDA graphs where that is possible."""
+    device_api: str = "cuda.core"
+    """What TensorRT's memory and streams are handled with: one of :data:`sal_runtime.gpu.APIS`."""
+    allow_cpu_fallback: bool = False
+    """Whether ONNX Runtime may run on the CPU what was asked of a GPU."""
+    workspace: int | None = None
+    """MiB that an engine built on first use may take for its kernels; None: all."""
+    on_build: OnBuild = silent
+    """Told of the phases while an engine is built, which may take minutes."""
 
     def __post_init__(self) -> None:
         for what, value, known in (("precision", self.precision, PRECISIONS), ("hint", self.hint, HINTS)):
@@ -78,8 +98,15 @@ class Options:
 PRECISIONS = ("auto", "f32", "bf16")
 HINTS = ("latency", "throughput")
 
-BACKENDS = {"onnxruntime": "sal_runtime.backends.ort", "openvino": "sal_runtime.backends.openvino_backend"}
-"""Name on the command line -> module with a ``open_artifact(path, options)``."""
+_FOLDER = "sal_runtime.backends"
+BACKENDS = {
+    "onnxruntime": f"{_FOLDER}.ort:open_artifact",
+    "onnxruntime-tensorrt": f"{_FOLDER}.ort_cuda:open_tensorrt",
+    "openvino": f"{_FOLDER}.openvino_backend:open_artifact",
+    "tensorrt": f"{_FOLDER}.tensorrt_backend:open_artifact",
+    "tensorrt-rtx": f"{_FOLDER}.tensorrt_backend:open_rtx",
+}
+"""Name on the command line -> module and function that opens an artifact, given its path and the options."""
 
 
 def open_backend(path: Path, name: str = "auto", options: Options | None = None) -> Backend:
@@ -98,8 +125,9 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
         name = choose(path, options or Options()).backend
     if name not in BACKENDS:
         raise InputError(f"there is no backend {name!r}; choose from auto, {', '.join(BACKENDS)}")
+    module_name, _, function = BACKENDS[name].partition(":")
     try:
-        module = importlib.import_module(BACKENDS[name])
+        module = importlib.import_module(module_name)
     except MissingDependency:
         raise
     except ImportError as exc:
@@ -107,5 +135,5 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
             f"the {name} backend cannot be loaded ({exc}): install its package again, and only one of onnxruntime and "
             "onnxruntime-gpu, which overwrite each other"
         ) from exc
-    backend: Backend = module.open_artifact(path, options or Options())
+    backend: Backend = getattr(module, function)(path, options or Options())
     return backend

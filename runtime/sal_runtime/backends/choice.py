@@ -11,11 +11,11 @@ from sal_runtime.backends.measured import processor_kind, rows_for
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import ArtifactError
 
-_READERS = {".onnx": ("onnxruntime", "openvino")}
-"""Suffix of an artifact -> the backends that read it, the default first."""
+_READERS = {".onnx": ("onnxruntime", "openvino"), ".engine": ("tensorrt",)}
+"""Suffix of an artifact -> the backends that read it on a CPU (an engine: on a GPU), the default first."""
 
-_PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
-"""Backend -> the package it needs."""
+_PACKAGES = {"onnxruntime": ("onnxruntime",), "openvino": ("openvino",), "tensorrt": ("tensorrt", "tensorrt_rtx")}
+"""Backend -> the packages of which it needs one."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def choose(path: Path, options: Options) -> Choice:
     if len(readers) == 1:
         return Choice(readers[0], f"it reads {path.suffix}")
     if options.device != "cpu":
-        return Choice(readers[0], f"for {options.device}")
+        if _installed("tensorrt"):
+            return Choice("tensorrt", f"for {options.device}; its engine is built on first use")
+        return Choice("onnxruntime", f"for {options.device}, where TensorRT is not installed")
     if options.precision == "bf16":
         return Choice("openvino", "it has bf16")
     manifest = read_manifest(path)
@@ -74,7 +76,4 @@ def choose_measured(network: str | None, precision: str, installed: list[str], p
 
 
 def _installed(backend: str) -> bool:
-    try:
-        return importlib.util.find_spec(_PACKAGES[backend]) is not None
-    except ModuleNotFoundError:
-        return False
+    return any(importlib.util.find_spec(package) is not None for package in _PACKAGES[backend])

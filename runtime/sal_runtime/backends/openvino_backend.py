@@ -62,6 +62,7 @@ class OpenVinoBackend:
         self._compiled: dict[int, Any] = {}
         if self.manifest.batch is not None:
             self._compiled[self.manifest.batch] = self._compile(model)
+        self.note = ""
         self.name = f"openvino {openvino.__version__.split('-')[0]} cpu" + (" bf16" if computes == "bf16" else "")
 
     def stream(self, batch: int) -> OpenVinoStream:

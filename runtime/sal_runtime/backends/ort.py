@@ -7,6 +7,7 @@ never read and written in one place.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,35 +16,26 @@ import numpy as np
 import onnxruntime
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.backends import Options
-from sal_runtime.backends.onnx_metadata import manifest_in
+from sal_runtime.backends import Backend, Options
+from sal_runtime.backends.ort_session import failing_as, open_session, settings
 from sal_runtime.backends.pair import host_pair
-from sal_runtime.errors import ArtifactError, BackendError, InputError
-from sal_runtime.manifest import Manifest, Signature
-
-_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
+from sal_runtime.errors import InputError
+from sal_runtime.manifest import Manifest
 
 
 class OrtBackend:
     """An artifact opened in ONNX Runtime."""
 
     def __init__(self, path: Path, options: Options) -> None:
-        if options.device != "cpu":
-            raise InputError(f"the onnxruntime backend runs on the cpu, not on {options.device!r}")
         if options.precision == "bf16":
             raise InputError("the onnxruntime backend has no bf16; --backend openvino has it")
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4
+        session = settings()
         if options.threads is not None:
-            settings.intra_op_num_threads = options.threads
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        except Exception as exc:  # the vendor's exceptions share no narrower base
-            raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({_first_line(exc)}); is it whole?") from exc
-        self.manifest = manifest_in(self._session.get_modelmeta().custom_metadata_map, path)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        self.manifest.agree(_signatures(inputs), _signatures(outputs), str(path))
+            session.intra_op_num_threads = options.threads
+        self._session: Any
+        self._session, self.manifest = open_session(path, session, ["CPUExecutionProvider"])
         self.name = f"onnxruntime {onnxruntime.__version__} cpu"
+        self.note = ""
 
     def stream(self, batch: int) -> OrtStream:
         """A fresh stream of ``batch`` slots, its states zero."""
@@ -84,10 +76,8 @@ class OrtStream:
         """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
         np.copyto(self._frame, frame)
         np.copyto(self._carry, carry)
-        try:
+        with failing_as("onnxruntime failed in a step"):
             self._session.run_with_iobinding(self._bindings[self._states.turn])
-        except Exception as exc:  # the vendor's exceptions share no narrower base
-            raise BackendError(f"onnxruntime failed in a step: {_first_line(exc)}") from exc
         self._states.swap()
         return self._saliency
 
@@ -104,19 +94,9 @@ class OrtStream:
         self._bindings.clear()
 
 
-def open_artifact(path: Path, options: Options) -> OrtBackend:
-    """Open ``path`` in ONNX Runtime."""
-    return OrtBackend(path, options)
-
-
-def _signatures(tensors: Sequence[Any]) -> dict[str, Signature]:
-    """Name to type and shape; a named (free) dimension becomes -1."""
-    return {
-        t.name: (_DTYPES.get(t.type, t.type), tuple(n if isinstance(n, int) else -1 for n in t.shape)) for t in tensors
-    }
-
-
-def _first_line(exc: Exception) -> str:
-    """The first line of a vendor's message, without its prefix."""
-    text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-    return text.split(" : ", 2)[-1][:200]
+def open_artifact(path: Path, options: Options) -> Backend:
+    """Open ``path`` in ONNX Runtime, on the CPU or where ``options.device`` says."""
+    if options.device == "cpu":
+        return OrtBackend(path, options)
+    backend: Backend = importlib.import_module("sal_runtime.backends.ort_cuda").open_cuda(path, options)
+    return backend

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from pathlib import Path
 
 from sal_runtime import atomic
@@ -22,24 +23,8 @@ class JsonLines:
 
     def write(self, result: Result) -> None:
         """Append one line."""
-        height, width = result.saliency.shape
-        y, x = divmod(int(result.saliency.argmax()), width)
-        line = {
-            "index": result.frame.index,
-            "timestamp": round(result.frame.timestamp, 6),
-            "carry": round(result.step.carry[0], 6),
-            "restart": result.step.restarts[0],
-            "dropped": result.dropped,
-            "peak": {
-                "x": round((x + 0.5) / width, 4),
-                "y": round((y + 0.5) / height, 4),
-                "value": round(float(result.saliency[y, x]), 5),
-            },
-            "mean": round(float(result.saliency.mean()), 6),
-            "ms": {name: round(seconds * 1000.0, 3) for name, seconds in stages(result).items()},
-        }
         with atomic.writing(self._final):
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(line_of(result))
 
     def finish(self) -> None:
         """Write what is buffered."""
@@ -60,3 +45,44 @@ class JsonLines:
 def stages(result: Result) -> dict[str, float]:
     """Seconds that a frame spent in each stage before it was published."""
     return {"decode": result.frame.decode, "prepare": result.step.prepare, "compute": result.step.compute}
+
+
+class JsonPrinter:
+    """The same on standard output as it happens, for a pipe or a service's journal."""
+
+    path: Path | None = None
+
+    def write(self, result: Result) -> None:
+        """Print one line at once."""
+        sys.stdout.write(line_of(result))
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """Every line is out already."""
+
+    def publish(self) -> None:
+        """Nothing has to appear."""
+
+    def discard(self) -> None:
+        """What was printed stays printed."""
+
+
+def line_of(result: Result) -> str:
+    """A frame's object, with its line's end."""
+    height, width = result.saliency.shape
+    y, x = divmod(int(result.saliency.argmax()), width)
+    line = {
+        "index": result.frame.index,
+        "timestamp": round(result.frame.timestamp, 6),
+        "carry": round(result.step.carry[0], 6),
+        "restart": result.step.restarts[0],
+        "dropped": result.dropped,
+        "peak": {
+            "x": round((x + 0.5) / width, 4),
+            "y": round((y + 0.5) / height, 4),
+            "value": round(float(result.saliency[y, x]), 5),
+        },
+        "mean": round(float(result.saliency.mean()), 6),
+        "ms": {name: round(seconds * 1000.0, 3) for name, seconds in stages(result).items()},
+    }
+    return json.dumps(line) + "\n"

@@ -9,10 +9,11 @@ from typing import Any
 from sal_runtime import atomic
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import OutputError
+from sal_runtime.quiet import hushed
 from sal_runtime.render import Renderer
 from sal_runtime.sinks import Result
 from sal_runtime.sources.images import is_image
-from sal_runtime.vision import cv2, silenced
+from sal_runtime.vision import cv2
 
 CODECS = {".mp4": "mp4v", ".mkv": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 """FOURCC by suffix: what opencv-python's own build can encode. A browser plays .webm."""
@@ -87,7 +88,7 @@ class OverlayVideo:
         # mp4v and VP80 sample colours at half the size.
         self._size = (max(2, width - width % 2), max(2, height - height % 2))
         code = cv2.VideoWriter_fourcc(*CODECS[self._final.suffix.lower()])
-        with silenced():  # it remarks on .webm's tag, which is right
+        with hushed():  # it remarks on .webm's tag, which is right
             self._writer = cv2.VideoWriter(str(self._partial), cv2.CAP_FFMPEG, code, self._fps, self._size)
         if not self._writer.isOpened():
             raise OutputError(

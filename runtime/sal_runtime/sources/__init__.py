@@ -79,9 +79,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """Open what a user wrote after ``--source``.
 
     Args:
-        text: ``demo``, a camera (``0``, ``/dev/video0``), an address (``rtsp://…``, ``http://…``), a video, a
-        picture, a
-            folder of pictures or a glob.
+        text: ``demo``, a camera (``0``, ``/dev/video0``, a Jetson's ``csi://0``), an address (``rtsp://…``,
+            ``http://…``), a video, a picture, a folder of pictures or a glob.
         options: stride, rate and tolerance.
 
     Raises:

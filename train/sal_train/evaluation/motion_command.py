@@ -60,7 +60,7 @@ def motion(
             raise DataError(
                 f"{data}: has no fixations, by which following is measured; add them, or take other photographs"
             )
-        made = list(moving_clips(clips, (manifest.height, manifest.width), photographs, frames, seed))
+        made = list(moving_clips(clips, manifest.frame_size, photographs, frames, seed))
         with bar_over("clips", len(made)) as on_clip:
             found = compare(engine, iter(made), on_clip)
         out.print(_table(opened.file, found))

@@ -1,0 +1,67 @@
+"""An ONNX Runtime session on an artifact, held against its manifest: what the CPU's and the GPU's backend share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from sal_runtime.backends.onnx_metadata import manifest_in
+from sal_runtime.errors import ArtifactError, BackendError
+from sal_runtime.manifest import Manifest, Signature
+
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
+
+Provider = str | tuple[str, dict[str, str]]
+"""A provider's name, or its name and options."""
+
+
+def settings() -> Any:
+    """Session options under which nothing is printed: what goes wrong is said by our errors."""
+    found = onnxruntime.SessionOptions()
+    found.log_severity_level = 4
+    return found
+
+
+def open_session(path: Path, options: Any, providers: Sequence[Provider]) -> tuple[Any, Manifest]:
+    """The session and the manifest that it agrees with.
+
+    Raises:
+        ArtifactError: not a model, damaged, without a manifest, or with other tensors than the manifest says.
+    """
+    try:
+        session: Any = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as exc:  # the vendor's exceptions share no narrower base
+        raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({first_line(exc)}); is it whole?") from exc
+    manifest = manifest_in(session.get_modelmeta().custom_metadata_map, path)
+    manifest.agree(_signatures(session.get_inputs()), _signatures(session.get_outputs()), str(path))
+    return session, manifest
+
+
+@contextlib.contextmanager
+def failing_as(what: str) -> Iterator[None]:
+    """Within the block the vendor's exception becomes ours.
+
+    Raises:
+        BackendError: instead of any exception.
+    """
+    try:
+        yield
+    except Exception as exc:  # the vendor's exceptions share no narrower base
+        raise BackendError(f"{what}: {first_line(exc)}") from exc
+
+
+def first_line(exc: Exception) -> str:
+    """The first line of a vendor's message, without its prefix."""
+    text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+    return text.split(" : ", 2)[-1][:200]
+
+
+def _signatures(tensors: Sequence[Any]) -> dict[str, Signature]:
+    """Name to type and shape; a named (free) dimension becomes -1."""
+    return {
+        t.name: (_DTYPES.get(t.type, t.type), tuple(n if isinstance(n, int) else -1 for n in t.shape)) for t in tensors
+    }

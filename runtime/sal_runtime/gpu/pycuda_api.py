@@ -1,0 +1,145 @@
+"""A queue by ``pycuda``, for those who have it: all but CUDA graphs, which it does not know.
+
+The primary context is retained, never one of its own (``pycuda.autoinit``), which would clash with torch and ONNX
+Runtime in the same process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sal_runtime.arrays import AnyArray
+from sal_runtime.console import needs_extra
+from sal_runtime.errors import BackendError
+from sal_runtime.gpu import Gpu, Memory, cuda_errors
+
+with needs_extra("pycuda"):
+    try:
+        # Untyped on purpose: the package ships no annotations.
+        cuda: Any = importlib.import_module("pycuda.driver")
+    except ModuleNotFoundError:
+        raise
+    except ImportError as exc:  # the driver's library is absent
+        raise BackendError(f"no GPU can be used (NVIDIA's driver): {exc}") from exc
+
+
+_FAILED = "the GPU failed"
+
+
+@dataclass(frozen=True)
+class PycudaMemory:
+    """Memory of the device."""
+
+    allocation: Any
+    """``pycuda.driver.DeviceAllocation``."""
+    nbytes: int
+
+    @property
+    def address(self) -> int:
+        """Where it begins."""
+        return int(self.allocation)
+
+
+class PycudaQueue:
+    """See :class:`sal_runtime.gpu.Queue`."""
+
+    api = f"pycuda {importlib.metadata.version('pycuda')}"
+    has_graphs = False
+
+    def __init__(self, index: int) -> None:
+        with cuda_errors("no GPU can be used (NVIDIA's driver)"):
+            cuda.init()
+            device = cuda.Device(index)
+            self._context: Any = device.retain_primary_context()
+            self._threads = threading.local()
+            self.activate()
+            version = cuda.get_driver_version()
+            self.gpu = Gpu(
+                device.name(),
+                ".".join(map(str, device.compute_capability())),
+                f"{version // 1000}.{version % 1000 // 10}",
+            )
+            self._stream: Any = cuda.Stream()
+        self._allocations: list[Any] = []
+
+    @property
+    def handle(self) -> int:
+        """The stream's address."""
+        return int(self._stream.handle)
+
+    def activate(self) -> None:
+        """Push the primary context once a thread: pycuda keeps a stack of them."""
+        if not getattr(self._threads, "pushed", False):
+            self._context.push()
+            self._threads.pushed = True
+
+    def allocate(self, nbytes: int) -> PycudaMemory:
+        """A plain allocation."""
+        with cuda_errors(f"the GPU has no {nbytes / 1e6:.1f} MB for this stream"):
+            allocation = cuda.mem_alloc(nbytes)
+            self._allocations.append(allocation)
+            memory = PycudaMemory(allocation, nbytes)
+            self.clear(memory)
+        return memory
+
+    def pinned(self, shape: Sequence[int], dtype: str) -> AnyArray:
+        """The array owns its memory."""
+        with cuda_errors("no page-locked memory is left"):
+            array: AnyArray = cuda.pagelocked_zeros(tuple(shape), np.dtype(dtype))
+        return array
+
+    def upload(self, memory: Memory, array: AnyArray) -> None:
+        """By the stream."""
+        with cuda_errors(_FAILED):
+            cuda.memcpy_htod_async(memory.address, array, self._stream)
+
+    def download(self, array: AnyArray, memory: Memory) -> None:
+        """By the stream."""
+        with cuda_errors(_FAILED):
+            cuda.memcpy_dtoh_async(array, memory.address, self._stream)
+
+    def clear(self, memory: Memory) -> None:
+        """By the stream."""
+        with cuda_errors(_FAILED):
+            cuda.memset_d8_async(memory.address, 0, memory.nbytes, self._stream)
+
+    def synchronize(self) -> None:
+        """Errors of kernels show here."""
+        with cuda_errors(_FAILED):
+            self._stream.synchronize()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Not known to pycuda.
+
+        Raises:
+            BackendError: always.
+        """
+        raise BackendError("pycuda has no CUDA graphs; --device-api cuda.core has them")
+
+    def close(self) -> None:
+        """Memory goes, and the context is let go; twice does no harm."""
+        if self._stream is None:
+            return
+        with cuda_errors(_FAILED):
+            self.activate()
+            try:
+                self._stream.synchronize()
+            finally:
+                for allocation in self._allocations:
+                    allocation.free()
+                self._allocations, self._stream = [], None
+                self._context.pop()
+                self._threads.pushed = False
+                self._context.detach()
+
+
+def open_queue(index: int) -> PycudaQueue:
+    """A queue on GPU ``index``."""
+    return PycudaQueue(index)

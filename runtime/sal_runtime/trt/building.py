@@ -1,0 +1,276 @@
+"""An ONNX artifact to a TensorRT engine: strongly typed, every type as the graph says, in any version.
+
+There is no precision among the options: it stands in the graph. (Versions before 11 would take a flag instead, later
+ones ignore it in silence.) For the same reason nothing here calibrates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sal_runtime.errors import BackendError, InputError
+from sal_runtime.manifest import Manifest, Signature
+from sal_runtime.trt.library import Library, last_error, plain_words
+
+Batches = tuple[int, int, int]
+"""A profile: the least batch, the one that is optimised for, the largest."""
+
+OPEN_BATCH: Batches = (1, 1, 8)
+"""The profile of an artifact with an open batch, unless told otherwise."""
+
+OnPhase = Callable[[str, int, int], None]
+"""Told of a phase's name, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a user may ask of an engine."""
+
+    workspace: int | None = None
+    """MiB that kernels may use beside weights and activations while building and running; None: the device's all."""
+    level: int | None = None
+    """Optimisation level, 0 (builds fast) to 5 (runs fast); None: TensorRT's default, 3."""
+    profiles: tuple[Batches, ...] = ()
+    """Of an open batch; each is optimised for its own middle value."""
+    version_compatible: bool = False
+    """Whether later versions of TensorRT may load the engine too."""
+    hardware_compatible: bool = False
+    """Whether other GPUs (Ampere and later) may load it too; slower."""
+    tf32: bool = False
+    """Whether float32 convolutions may round their factors to TF32, as TensorRT would by itself."""
+
+    def flags(self) -> list[str]:
+        """The options of ``sal-export`` that say the same."""
+        told: list[str] = []
+        told += [] if self.workspace is None else ["--workspace", str(self.workspace)]
+        told += [] if self.level is None else ["--opt-level", str(self.level)]
+        for profile in self.profiles:
+            told += ["--profile", ":".join(map(str, profile))]
+        for name, on in (
+            ("--version-compatible", self.version_compatible),
+            ("--hardware-compatible", self.hardware_compatible),
+            ("--tf32", self.tf32),
+        ):
+            told += [name] if on else []
+        return told
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network or of an engine."""
+
+    name: str
+    kind: str
+    output: str
+    """Types and shapes that it gives."""
+
+
+def build_engine(
+    library: Library,
+    onnx: bytes,
+    manifest: Manifest,
+    options: BuildOptions | None = None,
+    timing_cache: Path | None = None,
+    on_phase: OnPhase = lambda name, done, total: None,
+) -> bytes:
+    """Build an engine from an artifact's bytes.
+
+    Args:
+        library: from :func:`sal_runtime.trt.library.load_library`.
+        onnx: the whole ``.onnx``.
+        manifest: what stands in it.
+        options: see there.
+        timing_cache: a file that remembers which kernels were fastest, read and written; RTX has no use for one.
+        on_phase: told of progress; whatever it raises (a Ctrl-C as well) ends the build.
+
+    Raises:
+        BackendError: TensorRT refused the graph (the message names the layer) or could not build it.
+        InputError: profiles that do not fit the artifact.
+        ArtifactError: the graph's tensors are not the manifest's.
+    """
+    options, trt, log = options or BuildOptions(), library.module, library.log()
+    if library.rtx and options.version_compatible:
+        raise InputError("TensorRT for RTX makes no engine that other versions load; leave out --version-compatible")
+    builder = _builder(library, log)
+    network = _parse(library, builder, onnx, log)
+    manifest.agree(_signatures(library, network, "input"), _signatures(library, network, "output"), manifest.model)
+    config = builder.create_builder_config()
+    for profile in profiles_of(manifest, options):
+        config.add_optimization_profile(_profile(builder, manifest, profile))
+    if options.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace << 20)
+    if options.level is not None:
+        config.builder_optimization_level = options.level
+    if not options.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.hardware_compatible and not library.rtx:  # an RTX engine is, without being told
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    monitor = _monitor(library, on_phase)
+    config.progress_monitor = monitor
+    with _timing_cache(library, config, timing_cache):
+        built = builder.build_serialized_network(network, config)
+    if monitor.error is not None:
+        raise monitor.error
+    if built is None:
+        raise BackendError(f"{library.name} could not build the engine: {last_error(log, 'it does not say why')}")
+    return bytes(built)
+
+
+def network_layers(library: Library, onnx: bytes) -> list[Layer]:
+    """The layers of an artifact as TensorRT reads them, before it fuses any; needs no GPU with RTX.
+
+    Raises:
+        BackendError: see :func:`build_engine`.
+    """
+    log = library.log()
+    builder = _builder(library, log)
+    network = _parse(library, builder, onnx, log)
+    layers = []
+    for number in range(network.num_layers):
+        layer = network.get_layer(number)
+        outputs = (layer.get_output(place) for place in range(layer.num_outputs))
+        told = ", ".join(f"{library.type_name(o.dtype)}{list(o.shape)}" for o in outputs)
+        layers.append(Layer(layer.name, layer.type.name.lower(), told))
+    return layers
+
+
+def parse_profile(text: str) -> Batches:
+    """``1:4:8`` as a profile.
+
+    Raises:
+        InputError: it is none.
+    """
+    parts = text.split(":")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        raise InputError(f"a profile is MIN:OPT:MAX, such as 1:4:8, not {text!r}")
+    least, best, most = map(int, parts)
+    return least, best, most
+
+
+def profiles_of(manifest: Manifest, options: BuildOptions) -> tuple[Batches, ...]:
+    """The profiles that an engine gets: none where the batch is fixed.
+
+    Raises:
+        InputError: there are some for a fixed batch, or one that does not rise.
+    """
+    if manifest.batch is not None:
+        if options.profiles:
+            raise InputError(
+                f"the artifact's batch is {manifest.batch}, so there is no --profile; export with --dynamic"
+            )
+        return ()
+    for profile in options.profiles:
+        least, best, most = profile
+        if not 1 <= least <= best <= most:
+            raise InputError(f"a profile is MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX, not {':'.join(map(str, profile))}")
+    return options.profiles or (OPEN_BATCH,)
+
+
+def _builder(library: Library, log: Any) -> Any:
+    try:
+        builder = library.module.Builder(log)
+    except (RuntimeError, TypeError) as exc:  # pybind11 says "factory function returned nullptr"
+        raise BackendError(
+            f"{library.name} {library.version} cannot start: {last_error(log, str(exc))}; is there a GPU, and is its "
+            "driver new enough?"
+        ) from exc
+    return builder
+
+
+def _parse(library: Library, builder: Any, onnx: bytes, log: Any) -> Any:
+    trt = library.module
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if parser.parse(onnx):
+        return network
+    faults = [parser.get_error(number) for number in range(parser.num_errors)]
+    if not faults:
+        raise BackendError(f"{library.name} cannot read the graph: {last_error(log, 'it does not say why')}")
+    fault = faults[0]
+    reason = plain_words(fault.desc())
+    if "zero point" in reason.lower():
+        reason = (
+            "the artifact was quantised for a CPU; sal-export --precision int8 --target tensorrt quantises for this"
+        )
+    elif "Plugin not found" in reason:
+        reason = "it does not know this operator"
+    raise BackendError(
+        f"{library.name} {library.version} refuses layer {fault.node_name()!r} ({fault.node_operator()}): {reason}"
+    )
+
+
+def _signatures(library: Library, network: Any, side: str) -> dict[str, Signature]:
+    """Name to type and shape of a network's inputs or outputs."""
+    count, get = (
+        (network.num_inputs, network.get_input) if side == "input" else (network.num_outputs, network.get_output)
+    )
+    tensors = [get(number) for number in range(count)]
+    return {tensor.name: (library.type_name(tensor.dtype), tuple(tensor.shape)) for tensor in tensors}
+
+
+def _profile(builder: Any, manifest: Manifest, batches: Batches) -> Any:
+    profile = builder.create_optimization_profile()
+    for spec in (manifest.frame, manifest.carry, *(state.input for state in manifest.states)):
+        profile.set_shape(spec.name, *(spec.sized(batch) for batch in batches))
+    return profile
+
+
+def _monitor(library: Library, on_phase: OnPhase) -> Any:
+    """An ``IProgressMonitor`` that tells of the phases and ends the build when telling fails."""
+    trt = library.module
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Phases are nested; each is told under its own name."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.error: BaseException | None = None
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            """A phase of so many steps begins."""
+            self._steps[phase_name] = num_steps
+            self._tell(phase_name, 0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            """A step is done; False ends the build."""
+            self._tell(phase_name, step + 1)
+            return self.error is None
+
+        def phase_finish(self, phase_name: str) -> None:
+            """A phase is done."""
+            self._tell(phase_name, self._steps.get(phase_name, 0))
+
+        def _tell(self, name: str, done: int) -> None:
+            if self.error is not None:
+                return
+            try:
+                on_phase(name, done, self._steps.get(name, 0))
+            except BaseException as exc:  # it must not pass through TensorRT's own frames
+                self.error = exc
+
+    return Monitor()
+
+
+@contextlib.contextmanager
+def _timing_cache(library: Library, config: Any, path: Path | None) -> Iterator[None]:
+    """Within the block the builder uses the timings kept in ``path``; afterwards those it added are kept too."""
+    if path is None or library.rtx:
+        yield
+        return
+    with contextlib.suppress(OSError):  # a cache that cannot be read or kept costs time and nothing else
+        kept = path.read_bytes() if path.exists() else b""
+        config.set_timing_cache(config.create_timing_cache(kept), False)
+    yield
+    with contextlib.suppress(OSError):
+        from sal_runtime.atomic import aside
+
+        with aside(path, exist_ok=True) as partial:
+            partial.write_bytes(bytes(config.get_timing_cache().serialize()))

@@ -1,0 +1,74 @@
+"""ONNX Runtime's GPU providers where they cannot be loaded: never the CPU in silence."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from sal_runtime import Engine
+from sal_runtime.backends import Options
+from sal_runtime.backends.choice import choose
+from sal_runtime.errors import BackendError, InputError
+from tiny import grey, write_ema_artifact
+
+HAS_GPU = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvhost-ctrl-gpu").exists()
+pytestmark = pytest.mark.skipif(
+    HAS_GPU or "CUDAExecutionProvider" not in onnxruntime.get_available_providers(),
+    reason="wants an onnxruntime with GPU providers on a machine without a GPU",
+)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    write_ema_artifact(tmp_path / "half.onnx", alpha=0.5)
+    return tmp_path / "half.onnx"
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "provider"),
+    [("onnxruntime", "cuda", "CUDA"), ("onnxruntime", "cuda:1", "CUDA"), ("onnxruntime-tensorrt", "cpu", "Tensorrt")],
+)
+def test_a_provider_that_cannot_be_loaded_is_an_error(
+    artifact: Path, backend: str, device: str, provider: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sentence = rf"^onnxruntime's {provider}ExecutionProvider cannot be used here: lib\S+: cannot open"
+    with pytest.raises(BackendError, match=sentence):
+        Engine.open(artifact, backend=backend, device=device)
+    assert capfd.readouterr() == ("", ""), "ONNX Runtime's own lines stay off the terminal"
+
+
+def test_the_cpu_where_it_was_allowed(artifact: Path) -> None:
+    with Engine.open(artifact, backend="onnxruntime", device="cuda", allow_cpu_fallback=True) as engine:
+        assert engine.name.endswith(" cpu")
+        assert engine.note.startswith("on the CPU, in place of cuda: onnxruntime's CUDAExecutionProvider")
+        session = engine.stream()
+        assert [float(session.step(grey(v))[0, 0]) for v in (0, 255, 255)] == pytest.approx([0.0, 0.5, 0.75])
+
+
+def test_on_a_gpu_precision_is_the_artifacts(artifact: Path) -> None:
+    with pytest.raises(InputError, match="on a GPU onnxruntime computes as the artifact says"):
+        Engine.open(artifact, backend="onnxruntime", device="cuda", precision="bf16")
+
+
+def test_the_command_says_it_in_a_line(artifact: Path) -> None:
+    command = [sys.executable, "-m", "sal_runtime", str(artifact), "--source", "demo", "--max-frames", "2"]
+    gpu = ["--backend", "onnxruntime", "--device", "cuda"]
+    done = subprocess.run([*command, *gpu], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: onnxruntime's CUDAExecutionProvider cannot be used here: ")
+    assert done.stderr.count("\n") == 1
+    allowed = subprocess.run([*command, *gpu, "--allow-cpu-fallback"], capture_output=True, text=True, timeout=120)
+    assert allowed.returncode == 0
+    assert allowed.stdout.startswith("on the CPU, in place of cuda: ")
+
+
+def test_auto_takes_tensorrt_on_a_gpu_where_it_is_installed(artifact: Path) -> None:
+    choice = choose(artifact, Options(device="cuda"))
+    installed = any(importlib.util.find_spec(name) for name in ("tensorrt", "tensorrt_rtx"))
+    assert choice.backend == ("tensorrt" if installed else "onnxruntime")
+    assert choose(artifact.with_suffix(".engine"), Options()).backend == "tensorrt"
