@@ -1,76 +1,134 @@
-"""The command ``sal-export``."""
+"""The command ``sal-export``: from a checkpoint to an artifact, from either to an engine."""
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from sal_export.engines import EngineOptions, export_engine
+from sal_export.inspection import engine_layers
+from sal_export.options import OPSET, ExportOptions, FoldForm, Precision, Target, for_tensorrt
+from sal_export.parity import FRAMES
+from sal_export.telling import alphas, tell_artifact, tell_engine, tell_layers
+from sal_export.trajectories import KEPT
+from sal_runtime.backends import Backend, OnBuild
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.bundled import CHECKPOINT, default_model
-from sal_runtime.console import err, needs_extra, out, warn
+from sal_runtime.console import build_progress, needs_extra, out, stage_bar, warn
 from sal_runtime.errors import InputError
-from sal_runtime.manifest import Manifest
-
-with needs_extra("export"):
-    import torch
-
-    from sal_export.parity import FRAMES, Parity
-    from sal_export.pipeline import ExportOptions, export_onnx, load_network
-    from sal_export.step_graph import OPSET
-    from sal_export.trajectories import KEPT
-    from sal_train.models import CONFIGS
-    from sal_train.models.recurrence import EMA
-    from sal_train.weights import RELEASED
+from sal_runtime.trt.building import BuildOptions, network_layers, parse_profile
+from sal_runtime.trt.library import Library, load_library
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+FORMATS = ("onnx", "engine")
+_GRAPH, _INT8, _ENGINE, _CHECK = "Graph", "int8", "TensorRT engine", "Check"
 
 
 @app.command()
 def sal_export(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(help="Weights: .safetensors of sal-train, or a released .pt; default: those that ship."),
+        typer.Argument(
+            help="Weights: .safetensors of sal-train, or a released .pt; default: those that ship. Or an artifact "
+            "(.onnx), to build its engine; no PyTorch is needed then."
+        ),
     ] = None,
     config: Annotated[
         str | None,
         typer.Option(
             help="Configuration of a .pt; another one for the weights of a .safetensors; without a checkpoint: of a "
-            "network with random weights. " + ", ".join(CONFIGS)
+            "network with random weights. Such as salema30, salclstm30, compact-ema; an unknown one lists all."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The artifact; default: CONFIG-PRECISION.onnx here.")
+        Path | None, typer.Option("--output", "-o", help="The file; default: CONFIG-PRECISION.onnx (.engine) here.")
     ] = None,
-    precision: Annotated[
-        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the convolutions; states stay float32.")
-    ] = "fp32",
+    formats: Annotated[str, typer.Option("--format", help="onnx, engine (TensorRT), or both: onnx,engine.")] = "onnx",
+    precision: Annotated[Precision, typer.Option(help="Of the convolutions; states stay float32.")] = "fp32",
     half: Annotated[bool, typer.Option("--half", help="The same as --precision fp16.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="The same as --precision int8.")] = False,
     target: Annotated[
-        Literal["cpu", "onnxruntime", "openvino", "openvino-bf16", "tensorrt"],
-        typer.Option(help="Where it is to run: decides --fold auto, and how int8 is quantised (tensorrt or not)."),
-    ] = "cpu",
-    calib: Annotated[str, typer.Option(help="int8: video, folder of them, or demo, for the ranges.")] = "demo",
-    calib_frames: Annotated[int, typer.Option(min=1, help="int8: frames of it that are used.")] = KEPT,
-    quant_exclude: Annotated[
-        list[str] | None, typer.Option(help="int8: convolutions that stay float, by a part of their name; repeatable.")
+        Target | None,
+        typer.Option(
+            help="Where it is to run: decides --fold auto, how int8 is quantised, and which TensorRT builds an engine. "
+            "Default: cpu; tensorrt where an engine is made."
+        ),
     ] = None,
-    imgsz: Annotated[tuple[int, int], typer.Option(help="Height and width of a frame, multiples of 16.")] = (192, 256),
-    batch: Annotated[int, typer.Option(help="Frames that step together.")] = 1,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the batch open instead.")] = False,
-    opset: Annotated[int, typer.Option(min=18, help="ONNX operator set.")] = OPSET,
+    exist_ok: Annotated[bool, typer.Option("--exist-ok", help="Overwrite files that exist.")] = False,
+    imgsz: Annotated[
+        tuple[int, int], typer.Option(help="Height and width of a frame, multiples of 16.", rich_help_panel=_GRAPH)
+    ] = (192, 256),
+    batch: Annotated[int, typer.Option(help="Frames that step together.", rich_help_panel=_GRAPH)] = 1,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the batch open.", rich_help_panel=_GRAPH)] = False,
+    device_resize: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Take whole frames, so high and wide, and shrink them in the graph.", rich_help_panel=_GRAPH),
+    ] = None,
     fold: Annotated[
-        Literal["auto", "transposed", "shuffle", "phases", "none"],
-        typer.Option(help="How upsampling and convolution are folded; auto: by measurement."),
-    ] = "auto",
-    parity_frames: Annotated[int, typer.Option(min=1, help="Frames of the check against the network.")] = FRAMES,
-    parity_source: Annotated[str, typer.Option(help="Their source: video, picture, folder, glob or demo.")] = "demo",
-    parity_backend: Annotated[str, typer.Option(help="What runs it in the check.")] = "onnxruntime",
-    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
-    exist_ok: Annotated[bool, typer.Option("--exist-ok", help="Overwrite the artifact if it exists.")] = False,
+        FoldForm | None,
+        typer.Option(
+            help="How upsampling and convolution are folded; default: by measurement.", rich_help_panel=_GRAPH
+        ),
+    ] = None,
+    opset: Annotated[int, typer.Option(min=18, help="ONNX operator set.", rich_help_panel=_GRAPH)] = OPSET,
+    calib: Annotated[
+        str, typer.Option(help="Video, folder of them, or demo, for the ranges.", rich_help_panel=_INT8)
+    ] = "demo",
+    calib_frames: Annotated[int, typer.Option(min=1, help="Frames of it that are used.", rich_help_panel=_INT8)] = KEPT,
+    quant_exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Convolutions that stay float, by a part of their name; repeatable.", rich_help_panel=_INT8),
+    ] = None,
+    workspace: Annotated[
+        int | None, typer.Option(min=1, help="MiB for kernels; default: all.", rich_help_panel=_ENGINE)
+    ] = None,
+    opt_level: Annotated[
+        int | None,
+        typer.Option(min=0, max=5, help="0 builds fast, 5 runs fast; TensorRT's own: 3.", rich_help_panel=_ENGINE),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="Batches MIN:OPT:MAX of an open batch; repeatable.", rich_help_panel=_ENGINE),
+    ] = None,
+    version_compatible: Annotated[
+        bool,
+        typer.Option("--version-compatible", help="Later TensorRT may load it too.", rich_help_panel=_ENGINE),
+    ] = False,
+    hardware_compatible: Annotated[
+        bool,
+        typer.Option(
+            "--hardware-compatible",
+            help="Other GPUs (Ampere and later) may load it too; slower.",
+            rich_help_panel=_ENGINE,
+        ),
+    ] = False,
+    tf32: Annotated[
+        bool, typer.Option("--tf32", help="Let float32 convolutions round to TF32.", rich_help_panel=_ENGINE)
+    ] = False,
+    inspect: Annotated[
+        bool,
+        typer.Option(
+            "--inspect", help="Print the engine's layers, or the graph's as TensorRT reads it.", rich_help_panel=_ENGINE
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="The GPU: cuda or cuda:N.", rich_help_panel=_ENGINE)] = "cuda",
+    device_api: Annotated[str, typer.Option(help="cuda.core or pycuda.", rich_help_panel=_ENGINE)] = "cuda.core",
+    parity_frames: Annotated[
+        int, typer.Option(min=1, help="Frames of the check against the network.", rich_help_panel=_CHECK)
+    ] = FRAMES,
+    parity_source: Annotated[
+        str, typer.Option(help="Their source: video, picture, folder, glob or demo.", rich_help_panel=_CHECK)
+    ] = "demo",
+    parity_backend: Annotated[
+        str, typer.Option(help="What runs the .onnx in the check.", rich_help_panel=_CHECK)
+    ] = "onnxruntime",
+    seed: Annotated[int, typer.Option(help="Of random weights.", rich_help_panel=_CHECK)] = 0,
 ) -> None:
     """Turn a checkpoint into an artifact with explicit state, and prove it against PyTorch frame by frame."""
     if dynamic and batch != 1:
@@ -79,99 +137,154 @@ def sal_export(
         raise InputError("--half and --int8 exclude each other")
     if precision == "fp32":
         precision = "fp16" if half else "int8" if int8 else "fp32"
-    if checkpoint is None and config is None:
-        checkpoint = default_model(CHECKPOINT)
-    network, origin = load_network(checkpoint, config, seed)
-    if "random_weights" in origin:
-        warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing")
-    released = checkpoint is not None and checkpoint.suffix in RELEASED
-    for line in _alphas(network.config.name, network.recurrences.values(), released):
-        out.print(line)
-    path = output or Path(f"{network.config.name}-{precision}.onnx")
-    if path.suffix != ".onnx":
-        raise InputError(f"{path}: the artifact's name must end in .onnx")
+    wanted = _formats(formats)
+    given = checkpoint is not None and checkpoint.suffix in (".onnx", ".engine")
+    building = "engine" in wanted
+    aim: Target = target or ("tensorrt" if building else "cpu")
+    if (building or inspect) and target is not None and not for_tensorrt(aim):
+        raise InputError(f"an engine runs in TensorRT: --target tensorrt or tensorrt-rtx, not {aim}")
+    profiles = tuple(map(parse_profile, profile or ()))
+    engine_options = EngineOptions(
+        BuildOptions(workspace, opt_level, profiles, version_compatible, hardware_compatible, tf32),
+        device, device_api, parity_source, parity_frames, exist_ok,
+    )  # fmt: skip
+    library = load_library("tensorrt_rtx" if aim == "tensorrt-rtx" else "tensorrt") if building or inspect else None
+    if given and checkpoint is not None:
+        _from_artifact(checkpoint, output, wanted, library, engine_options, inspect)
+        return
     options = ExportOptions(
         precision=precision,
         height=imgsz[0],
         width=imgsz[1],
         batch=None if dynamic else batch,
         opset=opset,
-        fold=fold,
+        fold=fold or "auto",
         parity_source=parity_source,
         parity_frames=parity_frames,
         exist_ok=exist_ok,
-        target=target,
+        target=aim,
         calib=calib,
         calib_frames=calib_frames,
         quant_exclude=tuple(quant_exclude or ()),
         parity_backend=parity_backend,
+        device_resize=device_resize,
     )
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("loading", total=parity_frames)
-        manifest, parity = export_onnx(
-            network,
-            path,
-            options,
-            origin,
-            on_stage=lambda stage: bar.update(task, description=stage),
-            on_frame=lambda: bar.advance(task),
-        )
-    _report(path, manifest, parity)
+    _from_checkpoint(checkpoint, config, seed, output, wanted, options, library, engine_options, inspect)
 
 
-def _alphas(name: str, recurrences: object, released: bool) -> list[str]:
-    """A line for each EMA, with the raw value where alpha was learnt: the two are easily confused (eq. 6 and 8)."""
-    lines = []
-    for module in recurrences:  # type: ignore[attr-defined]
-        if isinstance(module, EMA):
-            raw = f", raw {module.raw_alpha.item():.4f} before its sigmoid" if module.config.learnt else ""
-            if released and not module.config.learnt:
-                passed = torch.tensor(module.config.alpha).sigmoid().item()
-                raw = f", the paper's; the code of that release passed it through a sigmoid and used {passed:.3f}"
-            lines.append(f"{name}: alpha {module.alpha().item():.4f} at layer {module.config.index}{raw}")
-    return lines
+def _formats(text: str) -> tuple[str, ...]:
+    """``onnx,engine`` as its parts."""
+    found = tuple(part.strip() for part in text.split(","))
+    for part in found:
+        if part not in FORMATS:
+            raise InputError(f"there is no format {part!r}; choose from {', '.join(FORMATS)}, or onnx,engine for both")
+    return found
 
 
-def _report(path: Path, manifest: Manifest, parity: Parity) -> None:
-    """What was made, how well it agrees, and what to do with it."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column()
-    batch = "any batch" if manifest.batch is None else f"batch {manifest.batch}"
-    table.add_row("artifact", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    table.add_row("model", f"{manifest.model} {manifest.precision}, {manifest.height}x{manifest.width}, {batch}")
-    states = ", ".join(f"{s.input.name} {list(s.input.shape[1:])}" for s in manifest.states)
-    table.add_row("state", states or "none")
-    fold = manifest.provenance["fold"]
-    reason = manifest.provenance.get("fold_reason")
-    table.add_row("fold", f"{fold} ({reason})" if reason else str(fold))
-    if "quantisation" in manifest.provenance:
-        told = manifest.provenance["quantisation"]
-        seen = told["calibration"]
-        table.add_row(
-            "int8", f"activations {told['activations']}; ranges of {seen['frames']} frames of {seen['source']}"
-        )
-    worst = parity.summary()
-    told = f"{len(parity.error)} frames of {parity.source}, state begun anew at {', '.join(map(str, parity.restarts))}"
-    table.add_row("parity", f"{told}, on {parity.backend}")
-    table.add_row("", f"map off by at most {worst['max_error']:.1e}, CC at least {worst['min_cc']:.6f}")
-    table.add_row(
-        "", f"KL at most {worst['max_kl']:.1e}, state off by at most {worst['max_state_drift']:.1e} of its peak"
-    )
-    table.add_row("drift", _drift(parity))
-    out.print(table)
-    out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4", soft_wrap=True)
+def _from_artifact(
+    path: Path,
+    output: Path | None,
+    formats: Sequence[str],
+    library: Library | None,
+    options: EngineOptions,
+    inspect: bool,
+) -> None:
+    """An engine from an ``.onnx``, or what is in either of them."""
+    if path.suffix == ".engine":
+        if not inspect:
+            raise InputError(f"{path}: is an engine already; --inspect prints its layers, sal-run runs it")
+        tell_layers(engine_layers(path, options.device, options.device_api), f"Layers of {path.name}")
+        return
+    if library is None:
+        read_manifest(path)
+        raise InputError(f"{path}: is an artifact already; --format engine builds an engine from it")
+    if "engine" in formats:
+        _make_engine(path, _named(output or path.with_suffix(".engine"), ".engine"), library, options, None, inspect)
+    else:
+        _tell_graph(path, library)
 
 
-def _drift(parity: Parity) -> str:
-    """The state's error at a few frames over the run: growth would show."""
-    count = len(parity.state)
-    chosen = sorted({0, *(count * part // 6 for part in range(1, 6)), count - 1})
-    return "  ".join(f"{frame}: {parity.state[frame]:.1e}" for frame in chosen)
+def _from_checkpoint(
+    checkpoint: Path | None,
+    config: str | None,
+    seed: int,
+    output: Path | None,
+    formats: Sequence[str],
+    options: ExportOptions,
+    library: Library | None,
+    engine_options: EngineOptions,
+    inspect: bool,
+) -> None:
+    """The whole way: weights, graph, check, and an engine if it is wanted."""
+    with needs_extra("export"):
+        from sal_export.pipeline import export_onnx, load_network, planned
+        from sal_train.torch_backend import TorchBackend
+        from sal_train.weights import RELEASED
+    if checkpoint is None and config is None:
+        checkpoint = default_model(CHECKPOINT)
+    network, origin = load_network(checkpoint, config, seed)
+    if "random_weights" in origin:
+        warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing")
+    released = checkpoint is not None and checkpoint.suffix in RELEASED
+    for line in alphas(planned(network, options), released):
+        out.print(line)
+    path = output or Path(f"{network.config.name}-{options.precision}.{formats[0]}")
+    onnx, engine = path.with_suffix(".onnx"), path.with_suffix(".engine")
+    _named(path, *(f".{name}" for name in formats))
+    with contextlib.ExitStack() as stack:
+        if "onnx" not in formats:  # then the artifact is a step on the way
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sal-export-"))
+            onnx = Path(folder) / onnx.name
+        with stage_bar() as tell:
+            steps = _Steps(tell, options.parity_frames)
+            manifest, parity = export_onnx(network, onnx, options, origin, steps.stage, steps.frame)
+        if "onnx" in formats:
+            tell_artifact(onnx, manifest, parity)
+        if library is not None and "engine" in formats:
+            reference = TorchBackend(network, options.height, options.width)
+            _make_engine(onnx, engine, library, engine_options, reference, inspect)
+        elif library is not None:
+            _tell_graph(onnx, library)
+
+
+def _make_engine(
+    onnx: Path, engine: Path, library: Library, options: EngineOptions, reference: Backend | None, inspect: bool
+) -> None:
+    """Build, prove, tell."""
+    with build_progress() as tell:
+        steps = _Steps(tell, options.parity_frames, "checking")
+        record, parity = export_engine(onnx, engine, library, options, reference, tell, steps.frame)
+    tell_engine(engine, record, parity)
+    if inspect and record.gpu is None:
+        _tell_graph(onnx, library)
+    elif inspect:
+        tell_layers(engine_layers(engine, options.device, options.device_api), f"Layers of {engine.name}")
+
+
+def _tell_graph(onnx: Path, library: Library) -> None:
+    """The layers that need no GPU to be seen."""
+    tell_layers(network_layers(library, onnx.read_bytes()), f"{onnx.name} as {library.name} reads it, not yet fused")
+
+
+def _named(path: Path, *suffixes: str) -> Path:
+    """A path that ends as it should."""
+    if path.suffix not in suffixes:
+        raise InputError(f"{path}: the artifact's name must end in {' or '.join(suffixes)}")
+    return path
+
+
+class _Steps:
+    """Frames of a check, counted for a bar."""
+
+    def __init__(self, tell: OnBuild, total: int, name: str = "loading") -> None:
+        self._tell, self._total, self._name, self._done = tell, total, name, 0
+
+    def stage(self, name: str) -> None:
+        """Another stage begins."""
+        self._name = name
+        self._tell(name, self._done, self._total)
+
+    def frame(self) -> None:
+        """A frame is done."""
+        self._done += 1
+        self._tell(self._name, self._done, self._total)

@@ -14,17 +14,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sal_export.options import FoldForm
 from sal_train.models import RecurrentNetwork
-
-FoldForm = Literal["none", "transposed", "shuffle", "phases"]
-FOLD_FORMS: tuple[FoldForm, ...] = ("none", "transposed", "shuffle", "phases")
 
 
 def fold_upsampling(network: RecurrentNetwork, form: FoldForm) -> RecurrentNetwork:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from sal_export.fold import FOLD_FORMS, FoldForm
+from sal_export.options import FOLD_FORMS, FoldForm, for_tensorrt
 from sal_runtime.backends.measured import processor_kind, rows_for
-
-TARGETS = ("cpu", "onnxruntime", "openvino", "openvino-bf16", "tensorrt")
-"""Where an artifact is to run: ``cpu`` is the faster of the two engines for CPUs; ``openvino-bf16`` means an fp32
-artifact that will be run with ``sal-run --precision bf16``."""
 
 
 def choose_fold(network: str, precision: str, target: str, processor: str = "") -> tuple[FoldForm, str]:
@@ -16,10 +12,10 @@ def choose_fold(network: str, precision: str, target: str, processor: str = "") 
     Args:
         network: the architecture.
         precision: of the artifact.
-        target: one of :data:`TARGETS`.
+        target: one of :data:`sal_export.options.TARGETS`.
         processor: its kind; by default this machine's.
     """
-    if target == "tensorrt":
+    if for_tensorrt(target):
         # A plain convolution and a reordering are what every version of TensorRT has int8 and fp16 kernels for.
         return ("shuffle" if precision == "int8" else "transposed"), "not measured in TensorRT"
     processor = processor or processor_kind()

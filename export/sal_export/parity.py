@@ -1,8 +1,11 @@
 """The closed-loop parity check: does the artifact compute what its network computes, over time?
 
-PyTorch and the runtime each thread their own state over the same frames, with restarts and a gap among them, so that an
-error in the recurrence has time to grow. Outputs and states are compared at every frame. One frame proves little: a
-state that is dropped, swapped or slowly drifting looks right at first.
+The reference and the runtime each thread their own state over the same frames, with restarts and a gap among them, so
+that an error in the recurrence has time to grow. Outputs and states are compared at every frame. One frame proves
+little: a state that is dropped, swapped or slowly drifting looks right at first.
+
+The reference is a backend like any other: the network in PyTorch (:mod:`sal_train.torch_backend`), or where only the
+artifact is at hand, as on a device without PyTorch, the artifact on the CPU for the engine that was built from it.
 """
 
 from __future__ import annotations
@@ -13,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.backends import Backend, open_backend
+from sal_runtime.backends import Backend, Options, open_backend
 from sal_runtime.errors import InputError, ParityError
+from sal_runtime.manifest import Manifest
 from sal_runtime.sources import open_source
 from sal_runtime.vision import cv2
-from sal_train.models import RecurrentNetwork
 
 FRAMES = 300
 """Frames of a check: ten seconds at the paper's rate."""
@@ -43,6 +45,13 @@ TOLERANCES = {
     "fp16": Tolerance(cc=0.999),
     "int8": Tolerance(cc=0.99),
 }
+
+
+ENGINE_TOLERANCES = {**TOLERANCES, "fp32": Tolerance(error=1e-3, state=1e-3), "fp8": Tolerance(cc=0.99)}
+"""For engines on a GPU: float32 sums there run in another order, and by other algorithms, than on a CPU."""
+
+RESIZED = Tolerance(error=5e-3, cc=0.9999)
+"""For a float32 graph that resizes by itself: see :mod:`sal_export.area`."""
 
 
 @dataclass
@@ -138,35 +147,43 @@ def parity_frames(source: str, frames: int, height: int, width: int) -> list[Pix
 
 
 def check_parity(
-    network: RecurrentNetwork,
+    reference: Backend,
     artifact: Path,
     frames: Iterable[Pixels],
     source: str,
     tolerance: Tolerance | None = None,
     backend: str = "auto",
     on_frame: Callable[[], None] = lambda: None,
+    options: Options | None = None,
 ) -> Parity:
-    """Run network and artifact side by side over ``frames``.
+    """Run reference and artifact side by side over ``frames``.
 
     Args:
-        network: the reference, in float32, as it was before folding and conversion.
+        reference: such as ``TorchBackend(network, H, W)`` of the network in float32, before folding and conversion.
         artifact: the exported file.
-        frames: uint8 [H, W, 3] of the artifact's size; slots of a batch see them mirrored in turn.
+        frames: uint8 of the size that the artifact takes; slots of a batch see them mirrored in turn.
         source: what to call the frames in the result.
         tolerance: by default the one for the artifact's precision.
         backend: what runs the artifact.
         on_frame: called after every frame.
+        options: of that backend.
 
     Returns:
         the measurements; :meth:`Parity.fault` says whether they hold.
     """
-    opened = open_backend(artifact, backend)
+    opened = open_backend(artifact, backend, options)
     try:
-        manifest = opened.manifest
-        tolerance = tolerance or TOLERANCES[manifest.precision]
-        return _compare(network.eval(), opened, list(frames), source, tolerance, on_frame)
+        bound = tolerance or tolerance_of(opened.manifest, engine=artifact.suffix == ".engine")
+        return _compare(reference, opened, list(frames), source, bound, on_frame)
     finally:
         opened.close()
+
+
+def tolerance_of(manifest: Manifest, engine: bool = False) -> Tolerance:
+    """What an artifact of this precision must keep; ``engine``: on a GPU."""
+    bound = (ENGINE_TOLERANCES if engine else TOLERANCES)[manifest.precision]
+    # A grey level that is rounded to the other side is no fault of the graph, and passes no bound on single values.
+    return RESIZED if manifest.resizes and bound.error is not None else bound
 
 
 def require_parity(parity: Parity, what: str) -> None:
@@ -181,7 +198,7 @@ def require_parity(parity: Parity, what: str) -> None:
 
 
 def _compare(
-    network: RecurrentNetwork,
+    reference: Backend,
     backend: Backend,
     frames: list[Pixels],
     source: str,
@@ -193,21 +210,27 @@ def _compare(
     schedules = [carry_schedule(len(frames), manifest.normal_carry, slot) for slot in range(batch)]
     restarts = [i for i, carry in enumerate(schedules[0]) if carry == 0.0]
     parity = Parity(source, backend.name, tolerance, restarts)
-    stream = backend.stream(batch)
-    states: tuple[torch.Tensor, ...] = network.initial_states(batch, manifest.height, manifest.width)
+    other, stream = reference.stream(batch), backend.stream(batch)
     try:
         for index, picture in enumerate(frames):
             pictures = np.stack([picture[:, :: -1 if slot % 2 else 1] for slot in range(batch)])
             carry = np.array([[schedule[index]] for schedule in schedules], np.float32)
-            with torch.inference_mode():
-                reference, *after = network.step(torch.from_numpy(pictures), torch.from_numpy(carry), *states)
-            states = tuple(after)
+            expected = other.step(sized(pictures, reference.manifest.frame_size), carry)
             own = stream.step(pictures, carry)
-            _measure(parity, reference.numpy(), own, [s.numpy() for s in states], stream.snapshot())
+            _measure(parity, expected, own, other.snapshot(), stream.snapshot())
             on_frame()
     finally:
         stream.close()
+        other.close()
     return parity
+
+
+def sized(pictures: Pixels, size: tuple[int, int]) -> Pixels:
+    """Pictures [B, h, w, 3] of that height and width: an artifact may take larger ones and resize them itself."""
+    height, width = size
+    if pictures.shape[1:3] == (height, width):
+        return pictures
+    return np.stack([cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in pictures])
 
 
 def _measure(parity: Parity, reference: Floats, own: Floats, states: list[Floats], own_states: list[Floats]) -> None:

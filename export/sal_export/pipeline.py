@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import onnx
 import torch
 
 from sal_export import step_graph
-from sal_export.fold import FoldForm, fold_batch_norm, fold_upsampling, is_foldable
-from sal_export.fold_choice import TARGETS, choose_fold
+from sal_export.fold import fold_batch_norm, fold_upsampling, is_foldable
+from sal_export.fold_choice import choose_fold
 from sal_export.half import activation_peaks, rescale, to_half
-from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
+from sal_export.options import PRECISIONS, TARGETS, ExportOptions, for_tensorrt
+from sal_export.parity import Parity, check_parity, parity_frames, require_parity, sized, tolerance_of
 from sal_export.quantise import describe_quantisation, quantise
-from sal_export.trajectories import KEPT, replay
+from sal_export.trajectories import replay
 from sal_runtime import atomic
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import InputError
@@ -26,36 +26,11 @@ from sal_runtime.manifest import Manifest
 from sal_runtime.sources import public_name
 from sal_train.contract import describe
 from sal_train.models import RecurrentNetwork, SalNetwork, build_network, named_config
+from sal_train.torch_backend import TorchBackend
 from sal_train.weights import load_weights
 
-PRECISIONS = ("fp32", "fp16", "int8")
 _RANGE_FRAMES = 16
 """Frames on which activations are measured against fp16's range."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What a user may ask of an export."""
-
-    precision: str = "fp32"
-    height: int = 192
-    width: int = 256
-    batch: int | None = 1
-    """Fixed batch size, or None for any."""
-    opset: int = step_graph.OPSET
-    fold: FoldForm | Literal["auto"] = "auto"
-    parity_source: str = "demo"
-    parity_frames: int = FRAMES
-    exist_ok: bool = False
-    target: str = "cpu"
-    """Where the artifact is to run: decides ``auto`` folding, and for int8 how activations are quantised."""
-    calib: str = "demo"
-    """int8: the clips along which ranges are taken."""
-    calib_frames: int = KEPT
-    quant_exclude: tuple[str, ...] = ()
-    """int8: parts of names of convolutions that stay float."""
-    parity_backend: str = "onnxruntime"
-    """What runs the artifact in the check."""
 
 
 def load_network(
@@ -80,6 +55,23 @@ def load_network(
             torch.manual_seed(seed)
             return build_network(named_config(config)).eval(), {"random_weights": True, "seed": seed}
     return load_weights(checkpoint, config)
+
+
+def planned(network: RecurrentNetwork, options: ExportOptions, provenance: dict[str, object] | None = None) -> Manifest:
+    """The manifest of an export to be.
+
+    Raises:
+        InputError: a size or batch that cannot be.
+    """
+    return describe(
+        network,
+        options.precision,
+        options.height,
+        options.width,
+        options.batch,
+        provenance or {},
+        options.device_resize,
+    )
 
 
 def export_onnx(
@@ -111,17 +103,18 @@ def export_onnx(
         raise InputError("the check needs at least one frame")
     if options.target not in TARGETS:
         raise InputError(f"there is no target {options.target!r}; choose from {', '.join(TARGETS)}")
-    versions = {name: importlib.metadata.version(name) for name in ("sal-edge", "torch", "onnx", "onnxscript")}
+    versions = _versions("sal-edge", "torch", "onnx", "onnxscript")
     options, reason = _settle_fold(network, options)
     told = {**(origin or {}), "fold": options.fold, "opset": options.opset, "versions": versions}
     if reason:
         told["fold_reason"] = reason
-    manifest = describe(network, options.precision, options.height, options.width, options.batch, told)
+    size = (options.height, options.width)
+    manifest = planned(network, options, told)
     with atomic.aside(path, options.exist_ok) as partial:
         on_stage("reading frames")
-        frames = parity_frames(options.parity_source, options.parity_frames, options.height, options.width)
+        frames = parity_frames(options.parity_source, options.parity_frames, *manifest.frame_size)
         on_stage("tracing")
-        converted, scales = _convert(network, options, frames)
+        converted, scales = _convert(network, options, [sized(frame[None], size)[0] for frame in frames])
         if scales:
             manifest.provenance["range_exponents"] = {str(layer): exponent for layer, exponent in scales.items()}
         model = step_graph.trace(converted, manifest, options.opset)
@@ -130,10 +123,11 @@ def export_onnx(
             model = _quantise(model, partial, manifest, options, on_stage)
         on_stage("checking")
         parity = check_parity(
-            network,
+            TorchBackend(network, *size),
             partial,
             frames,
             public_name(options.parity_source),
+            tolerance_of(manifest),
             backend=options.parity_backend,
             on_frame=on_frame,
         )
@@ -142,6 +136,15 @@ def export_onnx(
         step_graph.attach(model, manifest)
         onnx.save(model, str(partial))
     return manifest, parity
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Those that are installed; a checkout may be run as it lies."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _settle_fold(network: RecurrentNetwork, options: ExportOptions) -> tuple[ExportOptions, str]:
@@ -158,7 +161,7 @@ def _quantise(
     model: onnx.ModelProto, partial: Path, manifest: Manifest, options: ExportOptions, on_stage: Callable[[str], None]
 ) -> onnx.ModelProto:
     """The float model at ``partial`` replaced by its int8 form, and the manifest told of it."""
-    symmetric, mirrored = options.target == "tensorrt", options.calib == options.parity_source
+    symmetric, mirrored = for_tensorrt(options.target), options.calib == options.parity_source
     on_stage("replaying clips")
     seen = replay(partial, options.calib, options.calib_frames, mirrored)
     on_stage("quantising")

@@ -15,12 +15,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from sal_export.area import AreaResize
+from sal_export.options import OPSET
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import METADATA_KEY, Manifest
 from sal_train.models import RecurrentNetwork
-
-OPSET = 18
-"""Read by TensorRT 10.3 (JetPack 6.2), OpenVINO and every ONNX Runtime that we support."""
 
 
 def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> onnx.ModelProto:
@@ -31,7 +30,7 @@ def trace(network: RecurrentNetwork, manifest: Manifest, opset: int = OPSET) -> 
     free = {0: torch.export.Dim("batch")} if manifest.batch is None else {}
     with _quietly():
         program = torch.onnx.export(
-            _Step(network).eval(),
+            _Step(network, AreaResize(manifest) if manifest.resizes else None).eval(),
             inputs,
             input_names=["frame", "carry", *(s.input.name for s in manifest.states)],
             output_names=["saliency", *(s.output.name for s in manifest.states)],
@@ -72,12 +71,13 @@ def _forget_origin(model: onnx.ModelProto) -> None:
 class _Step(nn.Module):
     """The network with ``step`` as its forward, which is what the tracer calls."""
 
-    def __init__(self, network: RecurrentNetwork) -> None:
+    def __init__(self, network: RecurrentNetwork, resize: AreaResize | None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.resize = network, resize
 
     def forward(self, frame: Tensor, carry: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        return self.network.step(frame, carry, *states)
+        small = frame if self.resize is None else self.resize(frame)
+        return self.network.step(small, carry, *states)
 
 
 @contextlib.contextmanager

@@ -70,9 +70,7 @@ def replay(
         fresh: list[int] = []
         length = max(2, -(-(steps or REPLAYED) // len(clips)))
         # Keeping every state of every step would take gigabytes, so the choice is made before the replay.
-        plans = [
-            _plan(parity_frames(clip, length, manifest.height, manifest.width), manifest.normal_carry) for clip in clips
-        ]
+        plans = [_plan(parity_frames(clip, length, *manifest.frame_size), manifest.normal_carry) for clip in clips]
         chosen = choose_steps([carry for _, carries in plans for carry in carries], kept)
         position = 0
         for frames, carries in plans:

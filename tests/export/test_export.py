@@ -12,13 +12,15 @@ import onnx
 import pytest
 import torch
 
+from sal_export.options import ExportOptions
 from sal_export.parity import Tolerance, carry_schedule, check_parity, parity_frames, require_parity
-from sal_export.pipeline import ExportOptions, export_onnx, load_network
+from sal_export.pipeline import export_onnx, load_network
 from sal_runtime import Engine
 from sal_runtime.errors import CheckpointError, InputError, ParityError, SourceError
 from sal_train.checkpoint import save_checkpoint
 from sal_train.models import CONFIGS, RecurrentNetwork, build_network, named_config
 from sal_train.models.recurrence import EMA
+from sal_train.torch_backend import TorchBackend
 from tiny import SHARED
 
 SMALL = ExportOptions(height=32, width=48, parity_frames=12)
@@ -106,12 +108,12 @@ def test_a_wrong_recurrence_shows_over_time_and_the_check_says_when(tmp_path: Pa
     other = small("salema30", width=0.2)
     export_onnx(other, tmp_path / "m.onnx", SMALL)
     frames = parity_frames("demo", 6, 32, 48)
-    ok = check_parity(network, tmp_path / "m.onnx", frames, "demo")
+    ok = check_parity(TorchBackend(network, 32, 48), tmp_path / "m.onnx", frames, "demo")
     assert ok.fault() is None
 
     other.recurrences["30"] = _Forgetful(other.config.recurrences[0])
     export_onnx(other, tmp_path / "forgetful.onnx", SMALL)
-    bad = check_parity(network, tmp_path / "forgetful.onnx", frames, "demo")
+    bad = check_parity(TorchBackend(network, 32, 48), tmp_path / "forgetful.onnx", frames, "demo")
     assert bad.error[0] < 1e-5
     with pytest.raises(ParityError, match=r"x\.onnx does not compute .*: at frame 1 a map's value is off"):
         require_parity(bad, "x.onnx")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sal_export.fold import FoldForm, UpsampleByPhases, UpsampleByShuffle, fold_batch_norm, fold_upsampling, transposed
+from sal_export.fold import UpsampleByPhases, UpsampleByShuffle, fold_batch_norm, fold_upsampling, transposed
+from sal_export.options import FoldForm
 from sal_train.models import build_network, named_config
 
 

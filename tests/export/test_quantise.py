@@ -10,17 +10,18 @@ import onnx
 import pytest
 import torch
 
-from sal_export.fold import FoldForm
 from sal_export.fold_choice import choose_fold
 from sal_export.hoist import MOVES
+from sal_export.options import ExportOptions, FoldForm
 from sal_export.parity import check_parity, parity_frames
-from sal_export.pipeline import ExportOptions, export_onnx
+from sal_export.pipeline import export_onnx
 from sal_export.trajectories import choose_steps, clips_of, replay
 from sal_runtime import Engine
 from sal_runtime.backends.measured import Row
 from sal_runtime.errors import InputError, ParityError, SourceError
 from sal_train.models import RecurrentNetwork, build_network, named_config
 from sal_train.models.recurrence import ConvLSTM
+from sal_train.torch_backend import TorchBackend
 from tiny import SHARED, write_clip, write_ema_artifact
 
 SMALL = ExportOptions("int8", 32, 48, parity_frames=12, calib_frames=12, fold="shuffle")
@@ -155,7 +156,13 @@ def test_openvino_reads_the_same_artifact(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     network = small("salclstm30")
     export_onnx(network, tmp_path / "m.onnx", dataclasses.replace(SMALL, fold="transposed"))
-    parity = check_parity(network, tmp_path / "m.onnx", parity_frames("demo", 12, 32, 48), "demo", backend="openvino")
+    parity = check_parity(
+        TorchBackend(network, 32, 48),
+        tmp_path / "m.onnx",
+        parity_frames("demo", 12, 32, 48),
+        "demo",
+        backend="openvino",
+    )
     assert parity.fault() is None
     assert parity.backend.startswith("openvino")
 

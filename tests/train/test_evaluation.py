@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from halves import NSS, halves, noise
-from sal_export.pipeline import ExportOptions, export_onnx
+from sal_export.options import ExportOptions
+from sal_export.pipeline import export_onnx
 from sal_runtime.errors import BackendError, CheckpointError, DataError, InputError
 from sal_train.checkpoint import save_checkpoint
 from sal_train.evaluation import Baseline, Options, Run, choose_clips, evaluate, open_model
