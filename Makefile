@@ -4,7 +4,7 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 DEMO_OUT := demo-output
 
-.PHONY: help demo test quick lint default-model clean
+.PHONY: help demo test quick lint default-model gpu-check clean
 
 help:
 	@echo "make demo   the runtime without torch, run on real photographs; shows where to look"
@@ -12,6 +12,7 @@ help:
 	@echo "make quick  the tests that take seconds"
 	@echo "make lint   ruff and mypy"
 	@echo "make default-model OSIE=DIR   train and export the model that ships, from scratch"
+	@echo "make gpu-check   on a machine with a GPU: everything that needs one, and a report of it"
 	@echo "make clean  remove what the above made"
 
 demo: $(DEMO_VENV)/ready
@@ -38,6 +39,12 @@ default-model: $(VENV)/ready
 	cp runs/compact-ema/compact-ema.safetensors $(MODELS)/
 	$(VENV)/bin/sal-export -o $(MODELS)/compact-ema.onnx --exist-ok
 	$(VENV)/bin/sal-eval --data $(OSIE)
+
+# Runs on whatever Python is there: a GPU machine may reach no package index, and its CUDA build of torch is its own.
+GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
+GPU_REPORT ?= benchmarks/reports/gpu-$(shell date +%Y-%m-%d)
+gpu-check:
+	PYTHONPATH=train:export:runtime:benchmarks:$$PYTHONPATH $(GPU_PYTHON) -m sal_bench.gpu_check --out $(GPU_REPORT) $(GPU_ARGS)
 
 clean:
 	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT)

@@ -18,6 +18,7 @@ from sal_bench.measure import FRAMES, ROUNDS, SCENARIOS, Options, measure
 from sal_bench.page import claim_files, print_report, write_report
 from sal_bench.report import Report
 from sal_bench.warmup import SECONDS
+from sal_runtime.backends import BACKENDS
 from sal_runtime.bundled import CHECKPOINT, default_model
 from sal_runtime.console import DefaultCommandGroup, err, needs_extra, out, warn
 from sal_runtime.errors import InputError
@@ -75,12 +76,12 @@ def run(
     warm_up: WarmUp = SECONDS,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="auto, onnxruntime, openvino; may be given several times.", rich_help_panel=_MODEL),
+        typer.Option(help=f"auto, {', '.join(BACKENDS)}; may be given several times.", rich_help_panel=_MODEL),
     ] = None,
     precision: Annotated[
         str, typer.Option(help="Of an engine that has the choice: auto, f32, bf16.", rich_help_panel=_MODEL)
     ] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, or what the engine knows.", rich_help_panel=_MODEL)] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "cpu",
     threads: Threads = None,
     end_to_end: Annotated[
         bool,
@@ -204,6 +205,7 @@ def peers(
         256,
     ),
     threads: Threads = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda: who takes part.", rich_help_panel=_MODEL)] = "cpu",
     only: Annotated[
         list[str] | None,
         typer.Option(help="Contestants whose names hold this; may be given several times.", rich_help_panel=_HOW),
@@ -238,7 +240,7 @@ def peers(
         path = Path(checkpoint)
     elif config is None:
         path = default_model(CHECKPOINT)
-    contestants = chosen(only or ())
+    contestants = chosen(only or (), device)
     network, origin = load_network(path, config, seed)
     if "random_weights" in origin:
         warn(f"{config} gets RANDOM WEIGHTS: its speed counts, its maps mean nothing")

@@ -19,7 +19,7 @@ UNCLAIMED = "*"
 def tables(report: Report) -> list[Table]:
     """All tables, in reading order; those with nothing to say are left out."""
     found = [latency_table(report), *ratio_tables(report), _stages(report), _streams(report)]
-    found += [_accuracy(report), _sensors(report), _absent(report), _machine(report)]
+    found += [_checks(report), _accuracy(report), _sensors(report), _absent(report), _machine(report)]
     return [table for table in found if table is not None]
 
 
@@ -136,6 +136,11 @@ def _sensors(report: Report) -> Table | None:
     return Table("Sensors", ("run", "told at the end of its last turn"), tuple(rows), words=True) if rows else None
 
 
+def _checks(report: Report) -> Table | None:
+    rows = tuple((entry["name"], entry["verdict"], entry["told"]) for entry in report.options.get("checks", ()))
+    return Table("Checks", ("what must hold", "it", "found"), rows, words=True) if rows else None
+
+
 def _absent(report: Report) -> Table | None:
     rows = tuple((entry.name, entry.reason) for entry in report.absent)
     return Table("Absent", ("contestant", "why"), rows, words=True) if rows else None
@@ -147,7 +152,7 @@ def _machine(report: Report) -> Table:
     rows += [
         (f"how: {name.replace('_', ' ')}", _told(value))
         for name, value in report.options.items()
-        if name != "comparisons" and value is not None
+        if name not in ("comparisons", "checks") and value is not None
     ]
     for run in report.runs:
         w = run.warmup

@@ -122,6 +122,7 @@ def test_the_contest_goes_on_without_those_who_fail(network: RecurrentNetwork, t
 
 
 def test_openvinos_own_quantiser_takes_part(network: RecurrentNetwork, tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="a peer, and no dependency of ours: pip install nncf")
     options = PeerOptions(**{**vars(ROOM), "source": str(write_clip(tmp_path / "clip.avi", frames=6))})
     report = measure_peers(network, {}, options, chosen([REFERENCE, "nncf"]))
     assert [entry.reason for entry in report.absent] == []

@@ -22,8 +22,8 @@ from sal_bench.peers.plain_int8 import CALIBRATION
 from sal_bench.probes import Sensors, between, open_sensors
 from sal_bench.report import Absent, Report, Round, Run, Warmup, ratio_of
 from sal_bench.warmup import SECONDS
+from sal_export.options import ExportOptions
 from sal_export.parity import parity_frames
-from sal_export.pipeline import ExportOptions
 from sal_runtime.arrays import Floats
 from sal_runtime.errors import BackendError
 from sal_runtime.sources import public_name

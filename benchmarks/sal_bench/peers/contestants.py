@@ -36,18 +36,17 @@ class Contestant:
 
 
 _TORCH, _PLAIN, _OURS = (f"sal_bench.peers.{name}" for name in ("torch_forms", "plain", "ours"))
+_FORMS, _OPEN_OURS, _ONNXRUNTIME = f"{_TORCH}:open_torch", f"{_OURS}:open_ours", {"backend": "onnxruntime"}
 _ORT, _OPENVINO = f"{_PLAIN}:open_onnxruntime", f"{_PLAIN}:open_openvino"
 _ORT_INT8 = "quantised by onnxruntime (QDQ, convolutions, per channel, MinMax)"
 _NNCF = "quantised by nncf.quantize with its defaults"
 
 CONTESTANTS = (
-    Contestant(REFERENCE, "torch", "fp32", f"{_TORCH}:open_torch", "network", {"channels_last": False}),
-    Contestant("torch channels-last", "torch", "fp32", f"{_TORCH}:open_torch", "network"),
-    Contestant("torch bf16 channels-last", "torch", "bf16", f"{_TORCH}:open_torch", "network", {"bf16": True}),
-    Contestant("torch.compile", "torch", "fp32", f"{_TORCH}:open_torch", "network", {"compiled": True}),
-    Contestant(
-        "torch.compile bf16", "torch", "bf16", f"{_TORCH}:open_torch", "network", {"bf16": True, "compiled": True}
-    ),
+    Contestant(REFERENCE, "torch", "fp32", _FORMS, "network", {"channels_last": False}),
+    Contestant("torch channels-last", "torch", "fp32", _FORMS, "network"),
+    Contestant("torch bf16 channels-last", "torch", "bf16", _FORMS, "network", {"dtype": "bfloat16"}),
+    Contestant("torch.compile", "torch", "fp32", _FORMS, "network", {"compiled": True}),
+    Contestant("torch.compile bf16", "torch", "bf16", _FORMS, "network", {"dtype": "bfloat16", "compiled": True}),
     Contestant("plain onnxruntime fp32", "plain", "fp32", _ORT, "unfolded"),
     Contestant("plain openvino fp32", "plain", "fp32", _OPENVINO, "unfolded", {"precision": "f32"}),
     Contestant("plain openvino bf16", "plain", "bf16", _OPENVINO, "unfolded", {"precision": "bf16"}),
@@ -59,7 +58,7 @@ CONTESTANTS = (
             f"ours {precision} {engine}",
             "ours",
             precision,
-            f"{_OURS}:open_ours",
+            _OPEN_OURS,
             # The form that was measured to be the fastest for this engine: what sal-export makes for --target.
             f"ours {'int8' if precision == 'int8' else 'fp32'} {engine}{'-bf16' if precision == 'bf16' else ''}",
             {"backend": engine, "precision": "bf16" if precision == "bf16" else "auto"},
@@ -76,14 +75,38 @@ CONTESTANTS = (
 """In the order of the report."""
 
 
-def chosen(names: Sequence[str]) -> tuple[Contestant, ...]:
+_TF32 = "with PyTorch's defaults, which round to TF32 within convolutions"
+_CUDA: dict[str, Any] = {"device": "cuda"}
+
+GPU_CONTESTANTS = (
+    Contestant(REFERENCE, "torch", "fp32", _FORMS, "network", {**_CUDA, "channels_last": False}, _TF32),
+    Contestant("torch.compile", "torch", "fp32", _FORMS, "network", {**_CUDA, "compiled": True}, _TF32),
+    Contestant(
+        "torch fp16 channels-last, graph", "torch", "fp16", _FORMS, "network",
+        {**_CUDA, "dtype": "float16", "graphs": True},
+    ),
+    Contestant("ours fp32 onnxruntime", "ours", "fp32", _OPEN_OURS, "ours fp32 tensorrt", {**_CUDA, **_ONNXRUNTIME}),
+    Contestant("ours fp16 onnxruntime", "ours", "fp16", _OPEN_OURS, "ours fp16 tensorrt", {**_CUDA, **_ONNXRUNTIME}),
+    *(
+        Contestant(
+            f"ours {precision} tensorrt{how}", "ours", precision, _OPEN_OURS, f"ours {precision} tensorrt",
+            {**_CUDA, "backend": "tensorrt", "graphs": not how},
+        )
+        for precision, how in (("fp32", ""), ("fp16", ""), ("fp16", ", no graphs"), ("int8", ""))
+    ),
+)  # fmt: skip
+"""On a GPU; the engine that ``tensorrt`` names is TensorRT's own or the one for RTX, whichever is installed."""
+
+
+def chosen(names: Sequence[str], device: str = "cpu") -> tuple[Contestant, ...]:
     """Those whose names hold one of ``names``; all without any.
 
     Raises:
         InputError: a name that fits nobody.
     """
+    entered = CONTESTANTS if device == "cpu" else GPU_CONTESTANTS
     for name in names:
-        if not any(name in contestant.name for contestant in CONTESTANTS):
-            known = ", ".join(contestant.name for contestant in CONTESTANTS)
+        if not any(name in contestant.name for contestant in entered):
+            known = ", ".join(contestant.name for contestant in entered)
             raise InputError(f"no contestant is called {name!r}; there are {known}")
-    return tuple(c for c in CONTESTANTS if not names or any(name in c.name for name in names))
+    return tuple(c for c in entered if not names or any(name in c.name for name in names))

@@ -13,7 +13,8 @@ import numpy as np
 
 from sal_bench.peers.plain_int8 import by_nncf, by_onnxruntime
 from sal_bench.peers.worker import sentence
-from sal_export.pipeline import ExportOptions, export_onnx
+from sal_export.options import ExportOptions
+from sal_export.pipeline import export_onnx
 from sal_runtime.arrays import Pixels
 from sal_runtime.manifest import Manifest
 from sal_train.checkpoint import save_checkpoint

@@ -24,10 +24,14 @@ class OurStepper:
         self._session.reset()
 
 
-def open_ours(path: Path, threads: int | None, backend: str, precision: str = "auto") -> OurStepper:
+def open_ours(
+    path: Path, threads: int | None, backend: str, precision: str = "auto", device: str = "cpu", graphs: bool = True
+) -> OurStepper:
     """The artifact in one of our backends.
 
     Raises:
         SalError: this installation has no such backend, or it knows no such precision.
     """
-    return OurStepper(Engine.open(path, backend=backend, threads=threads, precision=precision))
+    return OurStepper(
+        Engine.open(path, backend=backend, threads=threads, precision=precision, device=device, graphs=graphs)
+    )

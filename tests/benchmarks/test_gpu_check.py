@@ -1,0 +1,95 @@
+"""The GPU check, rehearsed on the CPU: the same command, its report, and what it says where there is no GPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from numpy_device import NumpyQueue, OnnxOnNumpy
+from sal_bench.gpu_check.counting import CountingQueue
+from sal_bench.gpu_check.findings import Finding, NotRun, run_checks
+from sal_bench.report import Report
+from sal_runtime.backends.tensorrt_backend import TensorRtStream
+from sal_runtime.errors import BackendError, MissingDependency
+from tiny import grey, write_clip, write_ema_artifact
+
+
+def gpu_check(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sal_bench.gpu_check", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd)
+
+
+def test_a_rehearsal_writes_the_whole_report(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.avi", frames=20, size=(640, 360))
+    size = ("--config", "compact-ema", "--imgsz", 64, 96, "--source", "clip.avi")
+    few = ("--frames", 6, "--samples", 12, "--rounds", 2, "--steps", 40)
+    done = gpu_check("--rehearse", *size, *few, "-o", "report", cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr
+    report = Report.from_json((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert report.title.startswith("sal-bench gpu-check (a rehearsal on the CPU)")
+    checks = {entry["name"]: entry for entry in report.options["checks"]}
+    assert len(checks) == 11
+    verdicts = {name: entry["verdict"] for name, entry in checks.items()}
+    assert verdicts["onnxruntime fp32 computes what PyTorch computes, 6 frames with restarts"] == "holds"
+    assert verdicts["onnxruntime fp16 computes what PyTorch computes, 6 frames with restarts"] == "holds"
+    assert verdicts["slots of a batch restart each by itself"] == "holds"
+    assert verdicts["memory stays flat over 40 steps"] == "holds"
+    assert checks["the state never leaves the device"] == {
+        "name": "the state never leaves the device", "verdict": "not run", "told": "a rehearsal has no TensorRT"
+    }  # fmt: skip
+    assert [run.name for run in report.runs] == ["torch eager", "ours fp32 onnxruntime"]
+    assert "## Checks" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_it_says_what_to_do(tmp_path: Path) -> None:
+    done = gpu_check(cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no GPU that PyTorch can use here" in done.stderr
+    assert "--rehearse runs it on the CPU" in done.stderr.replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_that_breaks_keeps_no_other_from_being_run() -> None:
+    def absent() -> tuple[bool, str]:
+        raise NotRun("no such card")
+
+    def missing() -> tuple[bool, str]:
+        raise MissingDependency("tensorrt is not installed")
+
+    def refused() -> tuple[bool, str]:
+        raise BackendError("the engine refused")
+
+    def faulty() -> tuple[bool, str]:
+        raise ZeroDivisionError("division by zero\nsomewhere")
+
+    found = run_checks(
+        [("a", lambda: (True, "1")), ("b", lambda: (False, "2")), ("c", lambda: (None, "3")), ("d", absent),
+         ("e", missing), ("f", refused), ("g", faulty)]
+    )  # fmt: skip
+    assert [(f.name, f.verdict) for f in found] == [
+        ("a", "holds"), ("b", "fails"), ("c", "measured"), ("d", "not run"), ("e", "not run"), ("f", "fails"),
+        ("g", "fails"),
+    ]  # fmt: skip
+    assert found[-1] == Finding("g", "fails", "ZeroDivisionError: division by zero")
+    assert json.dumps([vars(f) for f in found])
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_copies_are_counted_in_replays_too(tmp_path: Path, graphs: bool) -> None:
+    manifest = write_ema_artifact(tmp_path / "half.onnx")
+    inner = NumpyQueue()
+    queue = CountingQueue(inner)
+    stream = TensorRtStream(queue, OnnxOnNumpy(tmp_path / "half.onnx", inner), manifest, 1, graphs=graphs)
+    queue.up = queue.down = queue.allocations = 0
+    for _ in range(5):
+        stream.step(grey(1)[None], np.zeros((1, 1), np.float32))
+    assert (queue.up, queue.down, queue.allocations) == (5 * (16 * 32 * 3 + 4), 5 * 16 * 32 * 4, 0)
+    stream.snapshot()
+    assert queue.down == 6 * 16 * 32 * 4, "a snapshot does copy the state"
