@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sal_bench.clock import Clock
-from sal_bench.probes import Sensors, between
+from sal_bench.probes import between
 from sal_bench.report import Round
 from sal_bench.scenarios import Scenario
+from sal_bench.sensors import Sensors
 
 SETTLE = 3
 """Untimed steps before each turn."""

@@ -20,10 +20,10 @@ from sal_bench.clock import Clock, Monotonic
 from sal_bench.footage import KEPT, finite_source, held
 from sal_bench.machine import Busy
 from sal_bench.measure import Opened, Options, check_counts, gather, make_run, method, open_models, run_name
-from sal_bench.probes import open_sensors
 from sal_bench.ratios import paired_ratio
 from sal_bench.report import Report
 from sal_bench.scenarios import Single, Turn
+from sal_bench.sensors import open_sensors
 from sal_bench.warmup import warm_up
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError

@@ -15,9 +15,9 @@ from sal_bench.clock import Clock, Monotonic
 from sal_bench.content import run_label, warm_warnings
 from sal_bench.footage import Clip, Held, held
 from sal_bench.machine import Busy, fingerprint, load_warnings
-from sal_bench.probes import open_sensors
 from sal_bench.report import Report, Run, Warmup
 from sal_bench.scenarios import ArrivingStream, ManyStreams, Scenario, Single
+from sal_bench.sensors import open_sensors
 from sal_bench.warmup import SECONDS, warm_up
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError

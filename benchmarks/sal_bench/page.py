@@ -16,9 +16,9 @@ from sal_runtime.atomic import aside, claim
 FILES = ("report.json", "report.md", "report.html", "report.svg")
 """What :func:`write_report` makes; the last is the picture in the Markdown."""
 
-_HUES = (212, 28, 140, 340, 265, 50, 185, 0, 95, 300, 235, 70)
-_LIGHT = "".join(f".c{n}{{--c:hsl({_HUES[n]} 70% 42%)}}" for n in range(COLOURS))
-_DARK = "".join(f".c{n}{{--c:hsl({_HUES[n]} 75% 65%)}}" for n in range(COLOURS))
+_HUES = (212, 28, 140, 340, 265, 50, 185, 0, 95, 300, 235, 70, 205, 20, 150, 320)
+_LIGHT = "".join(f".c{n}{{--c:hsl({_HUES[n]} 70% {42 if n < 12 else 25}%)}}" for n in range(COLOURS))
+_DARK = "".join(f".c{n}{{--c:hsl({_HUES[n]} 75% {65 if n < 12 else 85}%)}}" for n in range(COLOURS))
 _SHAPES = (
     ".s{stroke:var(--c)}.f{fill:var(--c)}text{font:12px system-ui,sans-serif}"
     ".ink{--c:#1d2127}.soft{--c:#5a6472}.faint{--c:#e3e6ea}" + _LIGHT + "@media(prefers-color-scheme:dark){"

@@ -16,6 +16,10 @@ _WORLDS = 8.0
 _LEFT, _RIGHT = 52, WIDTH - 14
 
 
+_FAMILIES = {"torch": "soft", "plain": "c0", "ours": "c1"}
+"""Classes of peers' bars: who belongs together is what a reader looks for."""
+
+
 def plots(report: Report) -> list[Drawing]:
     """Those that this report has something for."""
     drawn: list[Callable[[Report], Drawing | None]] = [overview, over_time, distribution, stages, accuracy]
@@ -33,9 +37,10 @@ def overview(report: Report) -> Drawing:
     for number, run in enumerate(report.runs):
         y, s = 8 + 34 * number, run.latency
         drawing.text(8, y + 11, run.name)
-        drawing.bar(8, y + 15, axis.at(s.p50) - 8, 13, colour(number), f"{run.name}: {ms(s.p50)} ms")
+        kind = _FAMILIES.get(str(run.settings.get("family")), colour(number))
+        drawing.bar(8, y + 15, axis.at(s.p50) - 8, 13, kind, f"{run.name}: {ms(s.p50)} ms")
         end = axis.at(min(s.p95, axis.high))
-        drawing.line(axis.at(s.p50), y + 21, end, y + 21, colour(number), 2)
+        drawing.line(axis.at(s.p50), y + 21, end, y + 21, kind, 2)
         drawing.text(end + 5, y + 26, ms(s.p50))
     return drawing
 

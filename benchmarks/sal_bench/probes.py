@@ -6,8 +6,6 @@ absent, or that the user may not read, gives nothing and is no error.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -90,40 +88,6 @@ class Processor:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-class Sensors:
-    """All probes together."""
-
-    def __init__(self, probes: list[Probe]) -> None:
-        self._probes = probes
-
-    def read(self) -> Reading:
-        """What all of them tell now."""
-        reading = Reading()
-        for probe in self._probes:
-            with contextlib.suppress(Exception):  # a sensor that breaks must not end a measurement
-                probe.read(reading)
-        return reading
-
-    def close(self) -> None:
-        """Let go of them."""
-        for probe in self._probes:
-            with contextlib.suppress(Exception):
-                probe.close()
-
-
-@contextlib.contextmanager
-def open_sensors() -> Iterator[Sensors]:
-    """Every probe that this machine may have, closed at the end of the block."""
-    from sal_bench.gpu import Nvml
-    from sal_bench.tegra import TegraStats
-
-    sensors = Sensors([PowerCap(), Processor(), Nvml(), TegraStats()])
-    try:
-        yield sensors
-    finally:
-        sensors.close()
 
 
 def between(before: Reading, after: Reading) -> dict[str, dict[str, float]]:

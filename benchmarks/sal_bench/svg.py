@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 WIDTH = 600
 """Units across; the page scales them."""
-COLOURS = 12
-"""Classes ``c0`` to ``c11``."""
+COLOURS = 16
+"""Classes ``c0`` to ``c15``."""
 
 
 @dataclass

@@ -19,8 +19,9 @@ from sal_bench.peers.contestants import CONTESTANTS, REFERENCE, Contestant
 from sal_bench.peers.group import Lost, Worker
 from sal_bench.peers.material import Material, Unmade
 from sal_bench.peers.plain_int8 import CALIBRATION
-from sal_bench.probes import Sensors, between, open_sensors
+from sal_bench.probes import between
 from sal_bench.report import Absent, Report, Round, Run, Warmup, ratio_of
+from sal_bench.sensors import Sensors, open_sensors
 from sal_bench.warmup import SECONDS
 from sal_export.options import ExportOptions
 from sal_export.parity import parity_frames
