@@ -27,7 +27,7 @@ from sal_runtime.trt.library import Library, load_library
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 FORMATS = ("onnx", "engine")
-_GRAPH, _INT8, _ENGINE, _CHECK = "Graph", "int8", "TensorRT engine", "Check"
+_GRAPH, _INT8, _ENGINE, _CHECK = "Graph", "int8 and fp8", "TensorRT engine", "Check"
 
 
 @app.command()
@@ -140,7 +140,7 @@ def sal_export(
     wanted = _formats(formats)
     given = checkpoint is not None and checkpoint.suffix in (".onnx", ".engine")
     building = "engine" in wanted
-    aim: Target = target or ("tensorrt" if building else "cpu")
+    aim: Target = target or ("tensorrt" if building or precision == "fp8" else "cpu")
     if (building or inspect) and target is not None and not for_tensorrt(aim):
         raise InputError(f"an engine runs in TensorRT: --target tensorrt or tensorrt-rtx, not {aim}")
     profiles = tuple(map(parse_profile, profile or ()))

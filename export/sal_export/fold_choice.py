@@ -17,7 +17,7 @@ def choose_fold(network: str, precision: str, target: str, processor: str = "") 
     """
     if for_tensorrt(target):
         # A plain convolution and a reordering are what every version of TensorRT has int8 and fp16 kernels for.
-        return ("shuffle" if precision == "int8" else "transposed"), "not measured in TensorRT"
+        return ("shuffle" if precision in ("int8", "fp8") else "transposed"), "not measured in TensorRT"
     processor = processor or processor_kind()
     engine, _, bf16 = target.partition("-")
     # fp16 is computed in fp32 on a CPU.

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from sal_export.parity import FRAMES
 from sal_export.trajectories import KEPT
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "fp8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 FoldForm = Literal["none", "transposed", "shuffle", "phases"]

@@ -12,6 +12,7 @@ import onnx
 import torch
 
 from sal_export import step_graph
+from sal_export.float8 import OPSET as FLOAT8_OPSET
 from sal_export.fold import fold_batch_norm, fold_upsampling, is_foldable
 from sal_export.fold_choice import choose_fold
 from sal_export.half import activation_peaks, rescale, to_half
@@ -103,6 +104,10 @@ def export_onnx(
         raise InputError("the check needs at least one frame")
     if options.target not in TARGETS:
         raise InputError(f"there is no target {options.target!r}; choose from {', '.join(TARGETS)}")
+    if options.precision == "fp8":
+        if not for_tensorrt(options.target):
+            raise InputError("fp8 is for TensorRT on a GPU that has it: --target tensorrt, or --format engine")
+        options = dataclasses.replace(options, opset=max(options.opset, FLOAT8_OPSET))
     versions = _versions("sal-edge", "torch", "onnx", "onnxscript")
     options, reason = _settle_fold(network, options)
     told = {**(origin or {}), "fold": options.fold, "opset": options.opset, "versions": versions}
@@ -119,7 +124,7 @@ def export_onnx(
             manifest.provenance["range_exponents"] = {str(layer): exponent for layer, exponent in scales.items()}
         model = step_graph.trace(converted, manifest, options.opset)
         onnx.save(model, str(partial))
-        if options.precision == "int8":
+        if options.precision in ("int8", "fp8"):
             model = _quantise(model, partial, manifest, options, on_stage)
         on_stage("checking")
         parity = check_parity(
@@ -162,12 +167,13 @@ def _quantise(
 ) -> onnx.ModelProto:
     """The float model at ``partial`` replaced by its int8 form, and the manifest told of it."""
     symmetric, mirrored = for_tensorrt(options.target), options.calib == options.parity_source
+    float8 = options.precision == "fp8"
     on_stage("replaying clips")
     seen = replay(partial, options.calib, options.calib_frames, mirrored)
     on_stage("quantising")
-    model = quantise(model, partial, seen, symmetric, options.quant_exclude)
+    model = quantise(model, partial, seen, symmetric, options.quant_exclude, float8)
     manifest.provenance["quantisation"] = describe_quantisation(
-        public_name(options.calib), mirrored, seen, symmetric, options.quant_exclude
+        public_name(options.calib), mirrored, seen, symmetric, options.quant_exclude, float8
     )
     step_graph.attach(model, manifest)
     onnx.save(model, str(partial))

@@ -21,6 +21,7 @@ from typing import Any
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+from sal_export.float8 import to_float8
 from sal_export.hoist import hoist_quantisation
 from sal_export.trajectories import Trajectory
 from sal_runtime.arrays import AnyArray
@@ -31,7 +32,12 @@ OPERATORS = ("Conv", "ConvTranspose")
 
 
 def quantise(
-    model: onnx.ModelProto, scratch: Path, seen: Trajectory, symmetric: bool, exclude: Sequence[str] = ()
+    model: onnx.ModelProto,
+    scratch: Path,
+    seen: Trajectory,
+    symmetric: bool,
+    exclude: Sequence[str] = (),
+    float8: bool = False,
 ) -> onnx.ModelProto:
     """The model with Q/DQ pairs at its convolutions; ``model`` itself may be changed.
 
@@ -41,6 +47,7 @@ def quantise(
         seen: inputs along trajectories.
         symmetric: for TensorRT: int8 activations about zero and float biases; else uint8 with a zero point.
         exclude: parts of names of convolutions (of their weights) that stay float.
+        float8: e4m3 in place of int8; symmetric only.
 
     Raises:
         InputError: an exclusion that fits no convolution.
@@ -49,6 +56,9 @@ def quantise(
     for part in exclude:
         if not any(part in weight for weight in layers.values()):
             raise InputError(f"no convolution's name has {part!r} in it; they are {', '.join(layers.values())}")
+    floats = onnx.ModelProto()
+    if float8:
+        floats.CopyFrom(model)
     _part(model.graph)
     kept_float = [name for name, weight in layers.items() if any(part in weight for part in exclude)]
     with _quietly():
@@ -69,6 +79,8 @@ def quantise(
         )
     quantised = onnx.load(str(scratch))
     _join(quantised.graph)
+    if float8:
+        to_float8(quantised, floats)
     if not symmetric:  # what TensorRT makes of such pairs was not measured, and it moves them by itself
         hoist_quantisation(quantised.graph)
     quantised.producer_name = model.producer_name
@@ -77,14 +89,15 @@ def quantise(
 
 
 def describe_quantisation(
-    source: str, mirrored: bool, seen: Trajectory, symmetric: bool, exclude: Sequence[str]
+    source: str, mirrored: bool, seen: Trajectory, symmetric: bool, exclude: Sequence[str], float8: bool = False
 ) -> dict[str, object]:
     """What the manifest says of it."""
+    kind = "float8 e4m3" if float8 else "int8"
     return {
         "format": "Q/DQ",
         "operators": list(OPERATORS),
-        "weights": "int8, symmetric, per channel",
-        "activations": "int8, symmetric" if symmetric else "uint8, asymmetric",
+        "weights": f"{kind}, symmetric, per channel",
+        "activations": f"{kind}, symmetric" if symmetric else "uint8, asymmetric",
         "biases": "float32" if symmetric else "int32",
         "target": "tensorrt" if symmetric else "cpu",
         "float_layers": list(exclude),

@@ -45,7 +45,8 @@ def tell_artifact(path: Path, manifest: Manifest, parity: Parity) -> None:
         told = manifest.provenance["quantisation"]
         seen = told["calibration"]
         table.add_row(
-            "int8", f"activations {told['activations']}; ranges of {seen['frames']} frames of {seen['source']}"
+            manifest.precision,
+            f"activations {told['activations']}; ranges of {seen['frames']} frames of {seen['source']}",
         )
     _add_parity(table, parity)
     out.print(table)

@@ -82,7 +82,7 @@ class Manifest:
     model: str
     """Name of the configuration, such as ``salema30``."""
     precision: str
-    """``fp32``, ``fp16`` or ``int8``: the type of the convolutions; states are always float32."""
+    """``fp32``, ``fp16``, ``int8`` or ``fp8``: the type of the convolutions; states are always float32."""
     frame: TensorSpec
     """uint8 [B, H, W, 3], BGR, already resized to H x W; or larger, where the graph itself ``resizes``."""
     carry: TensorSpec

@@ -37,7 +37,7 @@ def network(name: str) -> RecurrentNetwork:
     return build_network(dataclasses.replace(named_config(name), width=0.25)).eval()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "fp8"])
 @pytest.mark.parametrize("name", ["salema30", "salclstm30", "compact-ema"])
 def test_every_network_in_every_precision(
     tmp_path: Path, name: str, precision: str, monkeypatch: pytest.MonkeyPatch
@@ -63,8 +63,7 @@ def test_every_network_in_every_precision(
     convolutions = kinds["convolution"] + kinds.get("deconvolution", [])
     assert {text.split("[")[0] for text in convolutions} == {"float16" if precision == "fp16" else "float32"}
     quantised = kinds.get("quantize", [])
-    assert bool(quantised) == (precision == "int8")
-    assert all(text.startswith("int8") for text in quantised)
+    assert {text.split("[")[0] for text in quantised} == {"int8": {"int8"}, "fp8": {"float8"}}.get(precision, set())
     states = [state.output for state in record.manifest.states]
     assert {state.dtype for state in states} == {"float32"}
 

@@ -112,6 +112,23 @@ def test_convolutions_only_and_the_recurrence_in_float(tmp_path: Path, name: str
     assert {t.type.tensor_type.elem_type for t in graph.output} == {onnx.TensorProto.FLOAT}
 
 
+def test_fp8_is_a_grid_of_e4m3_at_the_same_places(tmp_path: Path) -> None:
+    options = dataclasses.replace(SMALL, precision="fp8", target="tensorrt")
+    manifest, parity = export_onnx(small("salema30"), tmp_path / "m.onnx", options)
+    assert min(parity.cc) >= 0.99
+    assert manifest.provenance["quantisation"]["weights"] == "float8 e4m3, symmetric, per channel"
+    model = onnx.load(tmp_path / "m.onnx")
+    assert model.opset_import[0].version == 19
+    assert_only_what_enters_convolutions_is_quantised(model.graph)
+    kinds = {entry.name: entry.data_type for entry in model.graph.initializer}
+    grids = {kinds[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    assert grids == {onnx.TensorProto.FLOAT8E4M3FN}
+    weights = [n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in kinds]
+    assert {kinds[name] for name in weights} == grids
+    with pytest.raises(InputError, match="fp8 is for TensorRT on a GPU that has it: --target tensorrt"):
+        export_onnx(small("salema30"), tmp_path / "n.onnx", dataclasses.replace(options, target="cpu"))
+
+
 @pytest.mark.parametrize("fold", ["none", "shuffle", "phases"])
 def test_quantising_earlier_changes_no_value(tmp_path: Path, fold: FoldForm, monkeypatch: pytest.MonkeyPatch) -> None:
     options = dataclasses.replace(SMALL, fold=fold)

@@ -17,6 +17,7 @@ import onnxruntime
 
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Backend, Options
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.ort_session import failing_as, open_session, settings
 from sal_runtime.backends.pair import host_pair
 from sal_runtime.errors import InputError
@@ -30,6 +31,10 @@ class OrtBackend:
         if options.precision == "bf16":
             raise InputError("the onnxruntime backend has no bf16; --backend openvino has it")
         session = settings()
+        if read_manifest(path).precision == "fp8":
+            # Its further optimisations fuse fp8 pairs into operators that have no fp8, with wrong maps or an error.
+            session.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+            session.add_session_config_entry("session.disable_quant_qdq", "1")
         if options.threads is not None:
             session.intra_op_num_threads = options.threads
         self._session: Any
