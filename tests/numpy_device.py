@@ -129,7 +129,7 @@ class NumpyQueue:
 
 
 class OnnxOnNumpy:
-    """An engine on that memory; see :class:`sal_runtime.backends.tensorrt_backend.Execution`."""
+    """An engine on that memory; see :class:`sal_runtime.backends.tensorrt_stream.Execution`."""
 
     def __init__(self, path: Path, queue: NumpyQueue, batch: int = 1) -> None:
         self.manifest: Manifest = read_manifest(path)

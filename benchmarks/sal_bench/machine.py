@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,6 +30,9 @@ PACKAGES = (
 
 BUSY = 0.10
 """Share of the processors taken by others, or load per processor at the start, from which a report warns."""
+
+_JETSON_GPU = re.compile(r"\.(gpu|ga10b|gv11b)$|^gpu-gpc")
+"""Names among ``/sys/class/devfreq``: Orin's (``17000000.gpu``), Xavier's, Thor's."""
 
 _VARIABLES = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "KMP_AFFINITY", "GOMP_CPU_AFFINITY", "MKL_NUM_THREADS")
 
@@ -54,6 +58,7 @@ def fingerprint(root: Path = Path("/")) -> dict[str, Any]:
         "flags": [flag for flag in FLAGS if flag in flags],
         "virtual": True if "hypervisor" in flags else None,
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "clocks": _clocks(root),
         "memory_gb": round(int(memory[0]) / 1024**2, 1) if memory else None,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -158,6 +163,19 @@ def _power_mode() -> str | None:
         return None
     modes = [line.partition(":")[2].strip() for line in done.stdout.splitlines() if "Power Mode" in line]
     return modes[0] if modes else None
+
+
+def _clocks(root: Path) -> list[str]:
+    """Which processors' clocks are fixed, as ``jetson_clocks`` fixes them: the least allowed is the most allowed."""
+    policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
+    engines = [place for place in sorted((root / "sys/class/devfreq").glob("*")) if _JETSON_GPU.search(place.name)]
+    found = []
+    for name, places, file in (("cpu", policies, "scaling_{}_freq"), ("gpu", engines, "{}_freq")):
+        ranges = [(_text(place / file.format("min")), _text(place / file.format("max"))) for place in places]
+        told = [least == most for least, most in ranges if least and most]
+        if told:
+            found.append(f"{name} {'fixed' if all(told) else 'free'}")
+    return found
 
 
 def _text(path: Path) -> str:

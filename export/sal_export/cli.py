@@ -21,8 +21,9 @@ from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.bundled import CHECKPOINT, default_model
 from sal_runtime.console import build_progress, needs_extra, out, stage_bar, warn
 from sal_runtime.errors import InputError
-from sal_runtime.trt.building import BuildOptions, network_layers, parse_profile
+from sal_runtime.trt.building import network_layers
 from sal_runtime.trt.library import Library, load_library
+from sal_runtime.trt.options import BuildOptions, parse_profile
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 

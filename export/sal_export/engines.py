@@ -16,9 +16,9 @@ from sal_runtime.atomic import claim, writing
 from sal_runtime.backends import Backend, OnBuild, Options, open_backend, silent
 from sal_runtime.gpu import device_index
 from sal_runtime.sources import public_name
-from sal_runtime.trt.building import BuildOptions
 from sal_runtime.trt.library import Library
 from sal_runtime.trt.making import gpu_here, make_engine
+from sal_runtime.trt.options import BuildOptions
 from sal_runtime.trt.sidecar import EngineRecord, read_record, record_path
 
 

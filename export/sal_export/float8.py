@@ -1,8 +1,8 @@
 """The int8 graph for TensorRT turned into fp8: the same pairs at the same places, on a grid of e4m3 numbers.
 
 The grids reach as far as those of int8 do; a scale is the largest value over 448, e4m3's largest, in place of 127.
-Weights are taken from the float graph again, so that nothing is rounded twice. Ada, Hopper and later have arithmetic for
-it; on a CPU it is computed in float32 behind the rounding, which serves the check.
+Weights are taken from the float graph again, so that nothing is rounded twice. Ada, Hopper and later have arithmetic
+for it; on a CPU it is computed in float32 behind the rounding, which serves the check.
 """
 
 from __future__ import annotations

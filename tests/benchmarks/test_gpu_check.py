@@ -15,7 +15,7 @@ from numpy_device import NumpyQueue, OnnxOnNumpy
 from sal_bench.gpu_check.counting import CountingQueue
 from sal_bench.gpu_check.findings import Finding, NotRun, run_checks
 from sal_bench.report import Report
-from sal_runtime.backends.tensorrt_backend import TensorRtStream
+from sal_runtime.backends.tensorrt_stream import TensorRtStream
 from sal_runtime.errors import BackendError, MissingDependency
 from tiny import grey, write_clip, write_ema_artifact
 

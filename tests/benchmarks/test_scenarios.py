@@ -185,6 +185,17 @@ def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     assert found["python"]
 
 
+def test_clocks_that_jetson_clocks_fixed(tmp_path: Path) -> None:
+    policy, gpu = tmp_path / "sys/devices/system/cpu/cpufreq/policy0", tmp_path / "sys/class/devfreq/17000000.gpu"
+    for folder, names in ((policy, "scaling_{}_freq"), (gpu, "{}_freq")):
+        folder.mkdir(parents=True)
+        (folder / names.format("min")).write_text("306000000\n")
+        (folder / names.format("max")).write_text("918000000\n")
+    assert fingerprint(tmp_path)["clocks"] == ["cpu free", "gpu free"]
+    (gpu / "min_freq").write_text("918000000\n")
+    assert fingerprint(tmp_path)["clocks"] == ["cpu free", "gpu fixed"]
+
+
 def test_jetson_power_is_summed_over_time() -> None:
     stats = TegraStats("a-command-that-is-not-there")
     line = "RAM 4722/62841MB CPU [0%@729] GR3D_FREQ 35%@[611,0] cpu@45.5C tj@47C "

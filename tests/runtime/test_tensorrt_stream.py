@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numpy_device import NumpyQueue, OnnxOnNumpy
-from sal_runtime.backends.tensorrt_backend import TensorRtStream
+from sal_runtime.backends.tensorrt_stream import TensorRtStream
 from sal_runtime.errors import BackendError
 from sal_runtime.session import Session
 from tiny import grey, write_ema_artifact

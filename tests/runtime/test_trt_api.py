@@ -14,7 +14,7 @@ import sal_runtime
 from tiny import SHARED
 
 ROOT = Path(sal_runtime.__file__).parent
-SOURCES = [*sorted((ROOT / "trt").glob("*.py")), ROOT / "backends" / "tensorrt_backend.py"]
+SOURCES = [*sorted((ROOT / "trt").glob("*.py")), *sorted((ROOT / "backends").glob("tensorrt*.py"))]
 RECORD: dict[str, Any] = json.loads(Path(__file__).with_name("tensorrt_api.json").read_text(encoding="utf-8"))
 EVERY = set(RECORD["versions"])
 

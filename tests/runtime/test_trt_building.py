@@ -11,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import ArtifactError, BackendError, InputError
-from sal_runtime.trt.building import BuildOptions, build_engine, network_layers, parse_profile, profiles_of
+from sal_runtime.trt.building import build_engine, network_layers
 from sal_runtime.trt.library import Library, load_library, plain_words
+from sal_runtime.trt.options import BuildOptions, parse_profile, profiles_of
 from tiny import ema_manifest, write_ema_artifact
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has wheels for Linux and Windows only")

@@ -11,9 +11,9 @@ import pytest
 from sal_runtime import Engine
 from sal_runtime.errors import ArtifactError, BackendError, OutputError
 from sal_runtime.gpu import Gpu
-from sal_runtime.trt.building import BuildOptions
 from sal_runtime.trt.library import Library, load_library
 from sal_runtime.trt.making import cached_engine, make_engine
+from sal_runtime.trt.options import BuildOptions
 from sal_runtime.trt.sidecar import EngineRecord, read_record, record_path, verify
 from tiny import write_ema_artifact
 

@@ -107,6 +107,8 @@ BACKENDS = {
     "tensorrt-rtx": f"{_FOLDER}.tensorrt_backend:open_rtx",
 }
 """Name on the command line -> module and function that opens an artifact, given its path and the options."""
+_ON_GPU = {"onnxruntime": f"{_FOLDER}.ort_cuda:open_cuda"}
+"""The same for another device than ``cpu``, where that is another module's matter."""
 
 
 def open_backend(path: Path, name: str = "auto", options: Options | None = None) -> Backend:
@@ -117,15 +119,17 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
         BackendError: the engine refused it.
         InputError: there is no backend of that name.
     """
+    options = options or Options()
     if not path.is_file():
         raise ArtifactError(f"{path}: there is no such file; sal-export makes one")
     if name == "auto":
         from sal_runtime.backends.choice import choose  # it speaks of Options, above
 
-        name = choose(path, options or Options()).backend
+        name = choose(path, options).backend
     if name not in BACKENDS:
         raise InputError(f"there is no backend {name!r}; choose from auto, {', '.join(BACKENDS)}")
-    module_name, _, function = BACKENDS[name].partition(":")
+    opener = BACKENDS[name] if options.device == "cpu" else _ON_GPU.get(name, BACKENDS[name])
+    module_name, _, function = opener.partition(":")
     try:
         module = importlib.import_module(module_name)
     except MissingDependency:
@@ -135,5 +139,5 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
             f"the {name} backend cannot be loaded ({exc}): install its package again, and only one of onnxruntime and "
             "onnxruntime-gpu, which overwrite each other"
         ) from exc
-    backend: Backend = getattr(module, function)(path, options or Options())
+    backend: Backend = getattr(module, function)(path, options)
     return backend

@@ -7,7 +7,6 @@ never read and written in one place.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.backends import Backend, Options
+from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.ort_session import failing_as, open_session, settings
 from sal_runtime.backends.pair import host_pair
@@ -30,11 +29,7 @@ class OrtBackend:
     def __init__(self, path: Path, options: Options) -> None:
         if options.precision == "bf16":
             raise InputError("the onnxruntime backend has no bf16; --backend openvino has it")
-        session = settings()
-        if read_manifest(path).precision == "fp8":
-            # Its further optimisations fuse fp8 pairs into operators that have no fp8, with wrong maps or an error.
-            session.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-            session.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = settings(read_manifest(path).precision)
         if options.threads is not None:
             session.intra_op_num_threads = options.threads
         self._session: Any
@@ -99,9 +94,6 @@ class OrtStream:
         self._bindings.clear()
 
 
-def open_artifact(path: Path, options: Options) -> Backend:
-    """Open ``path`` in ONNX Runtime, on the CPU or where ``options.device`` says."""
-    if options.device == "cpu":
-        return OrtBackend(path, options)
-    backend: Backend = importlib.import_module("sal_runtime.backends.ort_cuda").open_cuda(path, options)
-    return backend
+def open_artifact(path: Path, options: Options) -> OrtBackend:
+    """Open ``path`` in ONNX Runtime."""
+    return OrtBackend(path, options)

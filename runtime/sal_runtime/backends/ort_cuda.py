@@ -44,8 +44,9 @@ class OrtCudaBackend:
         self._index = device_index(options.device)
         # The TensorRT provider replays graphs of its own kind; only the CUDA provider's are told apart by an id.
         self._graphs = options.graphs and provider == CUDA
-        session = settings()
-        if read_manifest(path).batch is not None:  # an open batch has shapes to compute, which belongs on the CPU
+        manifest = read_manifest(path)
+        session = settings(manifest.precision)
+        if manifest.batch is not None:  # an open batch has shapes to compute, which belongs on the CPU
             session.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         wanted = [(provider, self._provider_options(provider, options))]
         wanted += [(CUDA, {"device_id": str(self._index), "use_tf32": "0"})] if provider == TENSORRT else []

@@ -15,8 +15,9 @@ from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import BackendError, OutputError, SalError
 from sal_runtime.folders import cache_folder
 from sal_runtime.gpu import Gpu, open_queue
-from sal_runtime.trt.building import BuildOptions, OnPhase, build_engine, profiles_of
+from sal_runtime.trt.building import OnPhase, build_engine
 from sal_runtime.trt.library import Library
+from sal_runtime.trt.options import BuildOptions, profiles_of
 from sal_runtime.trt.sidecar import EngineRecord, digest, read_record, record_path
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from sal_runtime.errors import ArtifactError, BackendError
 from sal_runtime.gpu import Gpu
 from sal_runtime.manifest import Manifest
-from sal_runtime.trt.building import BuildOptions
 from sal_runtime.trt.library import Library
+from sal_runtime.trt.options import BuildOptions
 
 VERSION = 1
 """The version of the record that this code writes and the only one it reads."""
