@@ -7,7 +7,8 @@ was enqueued.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class NumpyQueue:
         """Bytes copied to and from the device."""
         self.launches = 0
         self.closed = False
+        self._depth = 0
         self._waiting: list[Callable[[], None]] = []
         self._on = self._waiting
 
@@ -58,10 +60,17 @@ class NumpyQueue:
     def handle(self) -> int:
         return 1 if self._on is self._waiting else 2
 
-    def activate(self) -> None:
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
         assert not self.closed
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
     def allocate(self, nbytes: int) -> NumpyMemory:
+        assert self._depth, "the context must be current"
         self.allocations += 1
         memory = NumpyMemory(256 * (1000 + 100 * self.allocations), np.full(nbytes, 0xA5, np.uint8))
         self.memory[memory.address] = memory
@@ -69,6 +78,7 @@ class NumpyQueue:
         return memory
 
     def pinned(self, shape: Sequence[int], dtype: str) -> AnyArray:
+        assert self._depth, "the context must be current"
         self.allocations += 1
         return np.zeros(tuple(shape), dtype)
 
@@ -95,6 +105,7 @@ class NumpyQueue:
 
     def enqueue(self, name: str, work: Callable[[], None]) -> None:
         """Keep a piece of work for later."""
+        assert self._depth, "the context must be current"
 
         def told() -> None:
             work()
@@ -103,6 +114,10 @@ class NumpyQueue:
         self._on.append(told)
 
     def synchronize(self) -> None:
+        assert self._depth, "the context must be current"
+        self._finish()
+
+    def _finish(self) -> None:
         while self._waiting:
             self._waiting.pop(0)()
 
@@ -117,13 +132,14 @@ class NumpyQueue:
             self._on = self._waiting
 
         def launch() -> None:
+            assert self._depth, "the context must be current"
             self.launches += 1
             self._waiting.extend(recorded)
 
         return launch
 
     def close(self) -> None:
-        self.synchronize()
+        self._finish()
         self.memory.clear()
         self.closed = True
 
@@ -138,6 +154,8 @@ class OnnxOnNumpy:
         self.bound: dict[str, int] = {}
         self.fails = ""
         """``enqueue``: the next enqueue is refused; ``running``: the next run breaks off when it is waited for."""
+        self.refuses_capture = ""
+        """What it says when it is asked whether it can be recorded."""
         self.directions: list[tuple[int, int]] = []
         """For every run: where the first state was read and where it was written."""
         self.closed = False
@@ -153,6 +171,9 @@ class OnnxOnNumpy:
             raise BackendError("TensorRT failed in a step: the engine refused")
         bound = dict(self.bound)
         self._queue.enqueue("run", lambda: self._run(bound))
+
+    def unrecordable(self, stream: int) -> str:
+        return self.refuses_capture
 
     def close(self) -> None:
         assert not self._queue.closed, "the context goes before the memory that it uses"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import numpy as np
@@ -11,6 +12,8 @@ from sal_runtime.gpu import open_queue
 
 queue = open_queue(0, sys.argv[1])
 assert (queue.gpu.name, queue.gpu.capability, queue.gpu.driver) == ("Make-Believe GPU", "8.7", "13.0")
+held = contextlib.ExitStack()
+held.enter_context(queue.active())
 memory = queue.allocate(1000)
 assert memory.address % 256 == 0
 assert memory.nbytes == 1000
@@ -66,6 +69,7 @@ for attempt in (lambda: queue.allocate(1 << 40), lambda: open_queue(3, sys.argv[
         attempt()
     except BackendError as exc:
         sys.stdout.write(f"{exc}\n")
+held.close()
 queue.close()
 queue.close()
 sys.stdout.write("done\n")

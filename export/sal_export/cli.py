@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from sal_export.command_line import engine_command
 from sal_export.engines import EngineOptions, export_engine
 from sal_export.inspection import engine_layers
 from sal_export.options import OPSET, ExportOptions, FoldForm, Precision, Target, for_tensorrt
@@ -33,6 +34,7 @@ _GRAPH, _INT8, _ENGINE, _CHECK = "Graph", "int8 and fp8", "TensorRT engine", "Ch
 
 @app.command()
 def sal_export(
+    context: typer.Context,
     checkpoint: Annotated[
         Path | None,
         typer.Argument(
@@ -147,7 +149,7 @@ def sal_export(
     profiles = tuple(map(parse_profile, profile or ()))
     engine_options = EngineOptions(
         BuildOptions(workspace, opt_level, profiles, version_compatible, hardware_compatible, tf32),
-        device, device_api, parity_source, parity_frames, exist_ok,
+        device, device_api, parity_source, parity_frames, exist_ok, () if given else engine_command(context),
     )  # fmt: skip
     library = load_library("tensorrt_rtx" if aim == "tensorrt-rtx" else "tensorrt") if building or inspect else None
     if given and checkpoint is not None:

@@ -32,6 +32,8 @@ class EngineOptions:
     parity_source: str = "demo"
     parity_frames: int = FRAMES
     exist_ok: bool = False
+    made_by: tuple[str, ...] = ()
+    """The command that makes it, without its output, where that is another than building it from the artifact."""
 
 
 def export_engine(
@@ -64,20 +66,22 @@ def export_engine(
     options = options or EngineOptions()
     for path in (engine, record_path(engine)):
         claim(path, options.exist_ok)
-    gpu = gpu_here(device_index(options.device), options.device_api)
     with (
+        gpu_here(device_index(options.device), options.device_api) as gpu,
         writing(engine),
         tempfile.TemporaryDirectory(dir=engine.absolute().parent, prefix=f".{engine.stem}.") as folder,
     ):
         made = Path(folder) / engine.name
-        record = make_engine(onnx, made, library, gpu, options.build, on_phase=on_build)
+        record = make_engine(onnx, made, library, gpu, options.build, on_phase=on_build, made_by=options.made_by)
         parity = None if gpu is None else _prove(onnx, made, library, options, reference, on_frame)
         if parity is not None:
             require_parity(parity, str(engine))
             record = dataclasses.replace(record, manifest=dataclasses.replace(record.manifest, parity=parity.to_dict()))
             record_path(made).write_text(record.to_json(), encoding="utf-8")
-        for name in (record_path(engine), engine):
-            (Path(folder) / name.name).replace(name.absolute())
+        engine.with_name(f"{engine.name}.kernels").unlink(missing_ok=True)  # of an engine that was here before
+        for name in sorted(Path(folder).iterdir(), key=lambda path: path.suffix == ".engine"):
+            if name.name.startswith(engine.name):  # the engine last, beside it its record and what the check compiled
+                name.replace(engine.absolute().with_name(name.name))
     return record, parity
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import importlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sal_runtime.errors import OutputError
 
@@ -99,6 +101,24 @@ def aside(path: Path, exist_ok: bool) -> Iterator[Path]:
         discard(partial)
         raise
     publish(partial, path)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within the block no other process is in a block of the same path; where files cannot be locked, hope.
+
+    The lock is a file beside it, which stays: removing it would let two in.
+    """
+    try:
+        fcntl: Any = importlib.import_module("fcntl")
+        handle = path.with_name(f".{path.name}.lock").open("w")
+    except (ImportError, OSError):
+        yield
+        return
+    with handle:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _sweep(path: Path) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 
 class StopRequest:
-    """Within the block the first signal sets :attr:`requested`; a second one interrupts at once."""
+    """Within the block the first signal sets :attr:`requested`; a second one interrupts at once, unless told not to."""
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, insist: bool = True) -> None:
+        """``insist=False``: no signal raises, where a library would swallow the exception."""
         self.requested = False
-        self._insisted = False
+        self._insisted = not insist
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -16,21 +19,29 @@ from sal_runtime.gpu import device_index, open_queue
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_driver(folder: Path, names: Iterable[str] = ()) -> Path:
+    """The driver's library in that folder; ``names`` are further functions that it has, and that do nothing."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("a C compiler is needed to make the make-believe driver")
-    folder = tmp_path_factory.mktemp("driver")
-    library = folder / "libcuda.so.1"
-    soname = "-Wl,-soname,libcuda.so.1"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-w", soname, "-o", library, TESTS / "fake_cuda.c", "-ldl"]
-    subprocess.run([str(word) for word in command], check=True, timeout=60)
+    source = (TESTS / "fake_cuda.c").read_text(encoding="utf-8")
+    known = set(re.findall(r"^R (cu\w+)\(", source, re.MULTILINE))
+    source += "".join(f"R {name}(void) {{ return NOT_SUPPORTED; }}\n" for name in sorted(set(names) - known))
+    (folder / "driver.c").write_text(source, encoding="utf-8")
+    made = ["-o", str(folder / "libcuda.so.1"), str(folder / "driver.c"), "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-O1", "-w", "-Wl,-soname,libcuda.so.1", *made]
+    subprocess.run(command, check=True, timeout=60)
     return folder
 
 
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_driver(tmp_path_factory.mktemp("driver"))
+
+
 def use(api: str, driver: Path | None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **({} if driver is None else {"LD_LIBRARY_PATH": str(driver)})}
+    places = [*([] if driver is None else [str(driver)]), *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)]
+    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, places))}
     command = [sys.executable, str(TESTS / "queue_on_fake_cuda.py"), api]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
@@ -42,6 +53,21 @@ def test_cuda_core(driver: Path) -> None:
     memory, absent, last = done.stdout.splitlines()
     assert memory.startswith("the GPU has no 1099511.6 MB for this stream: CUDA_ERROR_OUT_OF_MEMORY")
     assert absent == "no GPU can be used (NVIDIA's driver): device_id must be within [0, 1), got 3"
+    assert last == "done"
+
+
+def test_pycuda(tmp_path: Path) -> None:
+    found = importlib.util.find_spec("pycuda")
+    if found is None or found.origin is None:
+        pytest.skip("pycuda is built from source, with CUDA's compiler: it is not among what the tests install")
+    (extension,) = Path(found.origin).parent.glob("_driver*.so")
+    listed = subprocess.run(["nm", "-D", "--undefined-only", extension], capture_output=True, text=True, check=True)
+    done = use("pycuda", make_driver(tmp_path, re.findall(r"\bU (cu[A-Z]\w+)", listed.stdout)))
+    assert done.returncode == 0, done.stderr[-2000:]
+    graphs, memory, absent, last = done.stdout.splitlines()
+    assert graphs == "pycuda has no CUDA graphs; --device-api cuda.core has them"
+    assert memory.startswith("the GPU has no 1099511.6 MB for this stream: cuMemAlloc failed: out of memory")
+    assert absent.startswith("no GPU can be used (NVIDIA's driver): cuDeviceGet failed: invalid device ordinal")
     assert last == "done"
 
 

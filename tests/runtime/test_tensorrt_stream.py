@@ -10,7 +10,7 @@ import pytest
 
 from numpy_device import NumpyQueue, OnnxOnNumpy
 from sal_runtime.backends.tensorrt_stream import TensorRtStream
-from sal_runtime.errors import BackendError
+from sal_runtime.errors import BackendError, InputError
 from sal_runtime.session import Session
 from tiny import grey, write_ema_artifact
 
@@ -25,10 +25,13 @@ class Rig:
     session: Session
 
 
-def rig(tmp_path: Path, *, graphs: bool = True, batch: int = 1, capturable: bool = True, has: bool = True) -> Rig:
+def rig(
+    tmp_path: Path, *, graphs: bool = True, batch: int = 1, capturable: bool = True, has: bool = True, refuses: str = ""
+) -> Rig:
     manifest = write_ema_artifact(tmp_path / "half.onnx", alpha=0.5, batch=batch)
     queue = NumpyQueue(graphs=has, capturable=capturable)
     execution = OnnxOnNumpy(tmp_path / "half.onnx", queue, batch)
+    execution.refuses_capture = refuses
     stream = TensorRtStream(queue, execution, manifest, batch, graphs=graphs)
     return Rig(queue, execution, stream, Session(stream, manifest, batch))
 
@@ -108,6 +111,13 @@ def test_an_engine_that_cannot_be_captured_runs_without_graphs_and_says_so(tmp_p
     assert rig(tmp_path, has=False).stream.without_graphs == "numpy"
 
 
+def test_an_engine_that_knows_it_cannot_be_captured_is_not_tried(tmp_path: Path) -> None:
+    own = rig(tmp_path, refuses="this engine asks for memory while it runs")
+    assert own.stream.without_graphs == "this engine asks for memory while it runs"
+    assert own.execution.directions == [], "nothing was run to prepare a capture"
+    assert corners([own.session.step(grey(v)) for v in (0, 255)]) == pytest.approx([0.0, 0.5])
+
+
 @GRAPHS
 def test_snapshot_and_restore(tmp_path: Path, graphs: bool) -> None:
     own = rig(tmp_path, graphs=graphs)
@@ -130,3 +140,7 @@ def test_closing_releases_the_context_before_the_memory(tmp_path: Path) -> None:
     assert own.execution.closed
     assert own.queue.closed
     assert own.queue.memory == {}
+    own.session.close()
+    for late in (lambda: own.stream.step(grey(1)[None], np.ones((1, 1), np.float32)), own.stream.snapshot):
+        with pytest.raises(InputError, match="this stream has been closed; start another"):
+            late()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,41 @@ def test_whoever_watches_can_end_a_build(tmp_path: Path, library: Library) -> No
     with pytest.raises(KeyboardInterrupt):
         build_engine(library, (tmp_path / "half.onnx").read_bytes(), ema_manifest(), on_phase=impatient)
     assert len(seen) == 1, "nothing is told after the wish to end"
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from sal_runtime.backends.onnx_metadata import read_manifest
+from sal_runtime.trt.building import build_engine
+from sal_runtime.trt.library import load_library
+
+phases = []
+
+def on_phase(name, done, total):
+    if not phases:
+        threading.Timer(0.05, os.kill, (os.getpid(), getattr(signal, sys.argv[2]))).start()
+    phases.append(name)
+    time.sleep(0.02)  # a small network is built before a user could press anything
+
+path = Path(sys.argv[1])
+try:
+    build_engine(load_library("tensorrt_rtx"), path.read_bytes(), read_manifest(path), on_phase=on_phase)
+except KeyboardInterrupt:
+    print("interrupted")
+else:
+    print("built")
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_build(tmp_path: Path, number: str) -> None:
+    """TensorRT's bindings print and drop what is raised within their callbacks, and where a signal lands is chance."""
+    write_ema_artifact(tmp_path / "half.onnx")
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "half.onnx"), number]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+    assert "Exception caught" not in done.stderr
 
 
 def write_faulty(path: Path, *nodes: onnx.NodeProto, constants: tuple[onnx.TensorProto, ...] = ()) -> Path:

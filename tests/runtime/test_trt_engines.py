@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sal_runtime import Engine
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import ArtifactError, BackendError, OutputError
 from sal_runtime.gpu import Gpu
+from sal_runtime.trt.building import build_engine
 from sal_runtime.trt.library import Library, load_library
 from sal_runtime.trt.making import cached_engine, make_engine
 from sal_runtime.trt.options import BuildOptions
-from sal_runtime.trt.sidecar import EngineRecord, read_record, record_path, verify
+from sal_runtime.trt.sidecar import EngineRecord, digest, read_record, record_path, verify
 from tiny import write_ema_artifact
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has wheels for Linux and Windows only")
@@ -68,13 +72,16 @@ def test_the_command_that_builds_it_again(engine: Path) -> None:
     record = read_record(engine)
     onnx = engine.with_suffix(".onnx")
     assert record.rebuild(engine) == (
-        f"sal-export {onnx} --format engine -o {engine} --target tensorrt-rtx --workspace 64 --exist-ok"
+        f"sal-export {onnx} --format engine --target tensorrt-rtx --workspace 64 -o {engine} --exist-ok"
     )
     options = BuildOptions(None, 5, ((1, 2, 4),), True, True, True)
-    assert jetson(record, options=options).rebuild(Path("a b.engine")) == (
-        "sal-export half.onnx --format engine -o 'a b.engine' --opt-level 5 --profile 1:2:4 --version-compatible "
-        "--hardware-compatible --tf32 --exist-ok"
+    assert jetson(record, options=options).rebuild(engine.with_name("a b.engine")) == (
+        f"sal-export {onnx} --format engine --opt-level 5 --profile 1:2:4 --version-compatible "
+        f"--hardware-compatible --tf32 -o '{engine.with_name('a b.engine')}' --exist-ok"
     )
+    onnx.unlink()
+    elsewhere = dataclasses.replace(record, made_by=("sal-export", "w.pt", "--config", "salema30"))
+    assert elsewhere.rebuild(Path("m.engine")) == "sal-export w.pt --config salema30 -o m.engine --exist-ok"
 
 
 def test_another_engine_than_the_records_is_refused(engine: Path, library: Library) -> None:
@@ -130,6 +137,11 @@ def test_records_that_cannot_be_read(engine: Path) -> None:
         ("{", "not the record of an engine of sal-edge"),
         (json.dumps({**whole, "sal_edge_engine": 9}), "record version 9 is not 1"),
         (json.dumps({k: v for k, v in whole.items() if k != "onnx"}), "lacks or mistakes a field"),
+        (json.dumps({**whole, "library": "trtx"}), r"lacks or mistakes a field \(there is no library 'trtx'\)"),
+        (json.dumps({**whole, "library": None}), "there is no library None"),
+        (json.dumps({**whole, "onnx": "../half.onnx"}), r"'\.\./half\.onnx' is no file name"),
+        (json.dumps({**whole, "gpu": {"name": "Orin"}}), "the GPU is not described"),
+        (json.dumps({**whole, "engine_sha256": 7}), "7 is no text"),
         (json.dumps({**whole, "manifest": {**whole["manifest"], "version": 7}}), "manifest version 7 is not 1"),
     ):
         path.write_text(text, encoding="utf-8")
@@ -164,3 +176,34 @@ def test_an_engine_is_built_into_the_cache_once(tmp_path: Path, library: Library
     first.write_bytes(b"cut off")
     write_ema_artifact(tmp_path / "half.onnx")
     assert cached_engine(tmp_path / "half.onnx", library, ORIN) == (first, True), "what is damaged is built again"
+
+
+BUILDER = """
+import sys
+from pathlib import Path
+from sal_runtime.gpu import Gpu
+from sal_runtime.trt.library import load_library
+from sal_runtime.trt.making import cached_engine
+
+print(cached_engine(Path("half.onnx"), load_library("tensorrt_rtx"), Gpu("Orin", "8.7", "12.6"))[1])
+"""
+
+
+def test_of_two_that_start_at_once_one_builds(tmp_path: Path) -> None:
+    write_ema_artifact(tmp_path / "half.onnx")
+    started = [
+        subprocess.Popen([sys.executable, "-c", BUILDER], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert sorted(process.communicate(timeout=120)[0].strip() for process in started) == ["False", "True"]
+
+
+def test_an_engine_for_turing_is_built_for_it_alone(tmp_path: Path, library: Library) -> None:
+    write_ema_artifact(tmp_path / "half.onnx")
+    data, manifest = (tmp_path / "half.onnx").read_bytes(), read_manifest(tmp_path / "half.onnx")
+    turing, ada, any_card = (
+        digest(build_engine(library, data, manifest, gpu=Gpu("a card", capability, "13.0") if capability else None))
+        for capability in ("7.5", "8.9", None)
+    )
+    assert ada == any_card
+    assert turing != ada

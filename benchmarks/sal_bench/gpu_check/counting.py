@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from sal_runtime.arrays import AnyArray
 from sal_runtime.gpu import Memory, Queue
@@ -22,9 +23,9 @@ class CountingQueue:
         """Of the other."""
         return self._queue.handle
 
-    def activate(self) -> None:
+    def active(self) -> AbstractContextManager[None]:
         """Passed on."""
-        self._queue.activate()
+        return self._queue.active()
 
     def allocate(self, nbytes: int) -> Memory:
         """Counted."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
-from sal_runtime.atomic import aside
 from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.tensorrt_stream import TensorRtStream
-from sal_runtime.errors import ArtifactError, BackendError, InputError, SalError
+from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.gpu import Queue, device_index, open_queue
 from sal_runtime.manifest import Manifest, Signature
 from sal_runtime.trt.library import Library, last_error, load_library
-from sal_runtime.trt.making import cached_engine
+from sal_runtime.trt.making import cached_engine, forget_engine
 from sal_runtime.trt.options import BuildOptions
+from sal_runtime.trt.rtx import RtxContexts
 from sal_runtime.trt.sidecar import read_record, verify
+
+_NO_GRAPHS = ", no CUDA graphs"
+"""Behind the name of what runs without them."""
 
 
 class TensorRtBackend:
@@ -31,26 +33,49 @@ class TensorRtBackend:
         # First of all, since without a driver TensorRT may end the process; and held, since it holds the context.
         self._home = open_queue(self._index, self._api)
         try:
-            engine, self.note = self._engine_of(path, options, library)
-            self.record = read_record(engine)
-            self.manifest = self.record.manifest
-            data = engine.read_bytes()
-            verify(self.record, engine, data, library, self._home.gpu)
-            runtime: Any = library.module.Runtime(self._log)
-            self._runtime, self._engine = runtime, runtime.deserialize_cuda_engine(data)
-            if self._engine is None:
-                raise BackendError(
-                    f"{engine}: {library.name} cannot load it: {last_error(self._log, 'it does not say why')}; "
-                    f"build it again: {self.record.rebuild(engine)}"
-                )
-            self.manifest.agree(*_signatures(self._engine, library), str(engine))
-            self._kernels = CompiledKernels(self._engine, engine) if library.rtx else None
+            with self._home.active():
+                self._open(path, options)
         except BaseException:
             self._home.close()
             raise
         self.name = f"{library.name} {library.version} {self._home.gpu.name}, {self._home.api}"
         if not (self._graphs and self._home.has_graphs):
-            self.name += ", no CUDA graphs"
+            self.name += _NO_GRAPHS
+
+    def _open(self, path: Path, options: Options) -> None:
+        """The engine at ``path``; or an artifact's, which is built anew where the one that was kept does not load."""
+        self.note = ""
+        if path.suffix == ".engine":
+            self._load(path)
+            return
+        build = BuildOptions(workspace=options.workspace)
+        engine, built = cached_engine(path, self._library, self._home.gpu, build, options.on_build)
+        try:
+            self._load(engine)
+        except (ArtifactError, BackendError):
+            if built:
+                raise
+            forget_engine(engine)
+            engine, built = cached_engine(path, self._library, self._home.gpu, build, options.on_build)
+            self._load(engine)
+        self.note = f"engine {'built, and kept' if built else 'kept before'} as {engine}"
+
+    def _load(self, engine: Path) -> None:
+        """Check an engine against its record, and load it."""
+        library, record, data = self._library, read_record(engine), engine.read_bytes()
+        verify(record, engine, data, library, self._home.gpu)
+        runtime: Any = library.module.Runtime(self._log)
+        # A version-compatible engine brings the runtime of its own version along, which is code and wants a permission.
+        runtime.engine_host_code_allowed = record.options.version_compatible
+        self._runtime, self._engine = runtime, runtime.deserialize_cuda_engine(data)
+        if self._engine is None:
+            raise BackendError(
+                f"{engine}: {library.name} cannot load it: {last_error(self._log, 'it does not say why')}; "
+                f"build it again: {record.rebuild(engine)}"
+            )
+        record.manifest.agree(*_signatures(self._engine, library), str(engine))
+        self.record, self.manifest = record, record.manifest
+        self._rtx = RtxContexts(library, self._engine, engine) if library.rtx else None
 
     def stream(self, batch: int) -> TensorRtStream:
         """A fresh stream of ``batch`` slots, its states zero.
@@ -69,18 +94,23 @@ class TensorRtBackend:
             batch: slots.
             graphs: False leaves CUDA graphs out though the backend was opened with them.
         """
-        execution: EngineExecution | None = None
+        wanted, execution = graphs and self._graphs, None
         try:
-            if self._engine is None:
-                raise InputError("this engine has been closed; open the artifact again")
-            profile, config = self._profile(batch), self._kernels and self._kernels.config
-            execution = EngineExecution(self._engine, self.manifest, batch, profile, queue, self._log, config)
-            return TensorRtStream(queue, execution, self.manifest, batch, graphs=graphs and self._graphs)
+            with queue.active():
+                if self._engine is None:
+                    raise InputError("this engine has been closed; open the artifact again")
+                profile = self._profile(batch)
+                execution = EngineExecution(self._engine, self.manifest, batch, profile, queue, self._log, self._rtx)
+                stream = TensorRtStream(queue, execution, self.manifest, batch, graphs=wanted)
         except BaseException:
             if execution is not None:
                 execution.close()
             queue.close()
             raise
+        if wanted and queue.has_graphs and stream.without_graphs and _NO_GRAPHS not in self.name:
+            self.name += _NO_GRAPHS
+            self.note = "; ".join(filter(None, (self.note, f"no CUDA graphs: {stream.without_graphs}")))
+        return stream
 
     def inspect(self) -> str:
         """The engine's layers as the inspector's JSON."""
@@ -93,18 +123,13 @@ class TensorRtBackend:
         """Release the engine; its memory goes with its last stream."""
         if self._engine is None:
             return
-        if self._kernels is not None:
-            self._kernels.keep()
-        self._engine = self._runtime = self._kernels = None
-        self._home.close()
-
-    def _engine_of(self, path: Path, options: Options, library: Library) -> tuple[Path, str]:
-        """The engine to load, and what to tell of where it came from."""
-        if path.suffix == ".engine":
-            return path, ""
-        build = BuildOptions(workspace=options.workspace)
-        engine, built = cached_engine(path, library, self._home.gpu, build, options.on_build)
-        return engine, f"engine {'built, and kept' if built else 'kept before'} as {engine}"
+        try:
+            with self._home.active():
+                if self._rtx is not None:
+                    self._rtx.keep()
+                self._engine = self._runtime = self._rtx = None
+        finally:
+            self._home.close()
 
     def _profile(self, batch: int) -> int | None:
         """The profile optimised for a batch nearest to this one; None where the batch is fixed."""
@@ -115,24 +140,6 @@ class TensorRtBackend:
                 f"a batch of {batch} was asked for, the engine takes {told}; build it with another --profile"
             )
         return min(fitting, key=lambda n: abs(self.record.profiles[n][1] - batch), default=None)
-
-
-class CompiledKernels:
-    """What TensorRT for RTX compiles for the card when an engine first runs, kept beside it for the next start."""
-
-    def __init__(self, engine: Any, path: Path) -> None:
-        self._path = path.with_name(path.name + ".kernels")
-        self.config: Any = engine.create_runtime_config()
-        """An ``IRuntimeConfig`` to make contexts with."""
-        self._cache: Any = self.config.create_runtime_cache()
-        with contextlib.suppress(OSError):
-            self._cache.deserialize(self._path.read_bytes())  # one of another card or version is left unused
-        self.config.set_runtime_cache(self._cache)
-
-    def keep(self) -> None:
-        """Write them; where the folder cannot be written, they are compiled again."""
-        with contextlib.suppress(SalError), aside(self._path, exist_ok=True) as partial:
-            partial.write_bytes(bytes(self._cache.serialize()))
 
 
 class EngineExecution:
@@ -146,16 +153,11 @@ class EngineExecution:
         profile: int | None,
         queue: Queue,
         log: Any,
-        config: Any = None,
+        rtx: RtxContexts | None = None,
     ) -> None:
-        """``config`` is RTX's ``IRuntimeConfig``; None makes an ordinary context."""
-        self._log = log
-        queue.activate()
-        self._context: Any = (
-            engine.create_execution_context()
-            if config is None
-            else engine.create_execution_context(runtime_config=config)
-        )
+        """``rtx`` makes the context where the engine is RTX's; ``queue`` is active."""
+        self._log, self._rtx = log, rtx
+        self._context: Any = engine.create_execution_context() if rtx is None else rtx.make()
         if self._context is None:
             raise BackendError(f"TensorRT has no memory for a stream: {last_error(log, 'it does not say why')}")
         if profile is not None:
@@ -165,6 +167,8 @@ class EngineExecution:
             for spec in (manifest.frame, manifest.carry, *(state.input for state in manifest.states)):
                 if not self._context.set_input_shape(spec.name, spec.sized(batch)):
                     raise BackendError(f"TensorRT refuses the shape {spec.sized(batch)} for {spec.name}")
+        if rtx is not None:
+            rtx.give_memory(self._context, queue)
 
     def bind(self, name: str, address: int) -> None:
         """See :class:`sal_runtime.backends.tensorrt_stream.Execution`."""
@@ -175,6 +179,10 @@ class EngineExecution:
         """See :class:`sal_runtime.backends.tensorrt_stream.Execution`."""
         if not self._context.execute_async_v3(stream):
             raise BackendError(f"TensorRT failed in a step: {last_error(self._log, 'it does not say why')}")
+
+    def unrecordable(self, stream: int) -> str:
+        """See :class:`sal_runtime.backends.tensorrt_stream.Execution`."""
+        return "" if self._rtx is None else self._rtx.unrecordable(self._context, stream)
 
     def close(self) -> None:
         """See :class:`sal_runtime.backends.tensorrt_stream.Execution`."""

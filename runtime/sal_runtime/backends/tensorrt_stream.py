@@ -19,7 +19,7 @@ import numpy as np
 
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends.pair import StatePair
-from sal_runtime.errors import BackendError
+from sal_runtime.errors import BackendError, InputError
 from sal_runtime.gpu import Memory, Queue
 from sal_runtime.manifest import Manifest, Shape
 
@@ -36,6 +36,9 @@ class Execution(Protocol):
         Raises:
             BackendError: the engine refused.
         """
+
+    def unrecordable(self, stream: int) -> str:
+        """Why :meth:`enqueue` cannot be recorded as a CUDA graph, as far as the engine knows; mostly empty."""
 
     def close(self) -> None:
         """Release the context and its memory."""
@@ -65,7 +68,19 @@ class TensorRtStream:
             graphs: whether to record CUDA graphs where the queue has them.
         """
         self._queue, self._execution, self._manifest, self._batch = queue, execution, manifest, batch
-        queue.activate()
+        self._closed = False
+        self._steps: list[Callable[[], None]] = [self._enqueue, self._enqueue]
+        self.without_graphs = "" if graphs and queue.has_graphs else "not asked for" if not graphs else queue.api
+        """Why steps are not replayed as CUDA graphs; empty where they are."""
+        with queue.active():
+            self._allocate()
+            if not self.without_graphs:
+                self._record()
+            queue.synchronize()
+
+    def _allocate(self) -> None:
+        """Every buffer of a step, and the engine told of them."""
+        queue, manifest, batch = self._queue, self._manifest, self._batch
         inputs = (manifest.frame, manifest.carry)
         self._frame, self._carry, self._saliency = (
             queue.pinned(spec.sized(batch), spec.dtype) for spec in (*inputs, manifest.saliency)
@@ -73,43 +88,49 @@ class TensorRtStream:
         self._inputs = [queue.allocate(array.nbytes) for array in (self._frame, self._carry)]
         self._output = queue.allocate(self._saliency.nbytes)
         for spec, memory in zip((*inputs, manifest.saliency), (*self._inputs, self._output), strict=True):
-            execution.bind(spec.name, memory.address)
+            self._execution.bind(spec.name, memory.address)
         self._states: StatePair[DeviceState] = StatePair((self._side(), self._side()), self._read, self._write)
-        self._steps: list[Callable[[], None]] = [self._enqueue, self._enqueue]
-        self.without_graphs = "" if graphs and queue.has_graphs else "not asked for" if not graphs else queue.api
-        """Why steps are not replayed as CUDA graphs; empty where they are."""
-        if not self.without_graphs:
-            self._record()
-        queue.synchronize()
 
     def step(self, frame: Pixels, carry: Floats) -> Floats:
         """Advance by one frame; see :class:`sal_runtime.backends.Stream`. After an error the state is as it was."""
+        self._require_open()
         np.copyto(self._frame, frame)
         np.copyto(self._carry, carry)
-        self._queue.activate()
-        self._steps[self._states.turn]()
-        self._queue.synchronize()
+        with self._queue.active():
+            self._steps[self._states.turn]()
+            self._queue.synchronize()
         self._states.swap()
         result: Floats = self._saliency
         return result
 
     def snapshot(self) -> list[Floats]:
         """Copies of the state that the next step will read."""
-        self._queue.activate()
-        return self._states.snapshot()
+        self._require_open()
+        with self._queue.active():
+            return self._states.snapshot()
 
     def restore(self, states: Sequence[Floats]) -> None:
         """Overwrite the state that the next step will read."""
-        self._queue.activate()
-        self._states.restore(states)
+        self._require_open()
+        with self._queue.active():
+            self._states.restore(states)
 
     def close(self) -> None:
-        """Release the context, then the memory it may still use."""
-        self._execution.close()
-        self._queue.close()
+        """Release the context, then the memory it may still use; twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._queue.active():
+                self._execution.close()
+        finally:
+            self._queue.close()
 
     def enqueue_engine(self) -> None:
-        """The engine's part of a step, onto the queue and without waiting; by itself it serves measuring only."""
+        """The engine's part of a step, onto the queue and without waiting; by itself it serves measuring only.
+
+        The queue must be active.
+        """
         for state, before, after in zip(self._manifest.states, self._states.before, self._states.after, strict=True):
             self._execution.bind(state.input.name, before.memory.address)
             self._execution.bind(state.output.name, after.memory.address)
@@ -124,6 +145,9 @@ class TensorRtStream:
 
     def _record(self) -> None:
         """Two graphs, one for each direction. TensorRT wants a run before it is recorded; its traces are wiped."""
+        self.without_graphs = self._execution.unrecordable(self._queue.handle)
+        if self.without_graphs:
+            return
         recorded = []
         for _ in range(2):
             self._enqueue()
@@ -140,6 +164,11 @@ class TensorRtStream:
         for state in (*self._states.before, *self._states.after):
             self._queue.clear(state.memory)
 
+    def _require_open(self) -> None:
+        """Page-locked memory that was released must not be written: the process would not survive it."""
+        if self._closed:
+            raise InputError("this stream has been closed; start another")
+
     def _side(self) -> list[DeviceState]:
         sizes = [state.input.sized(self._batch) for state in self._manifest.states]
         return [DeviceState(self._queue.allocate(4 * math.prod(shape)), shape) for shape in sizes]
@@ -151,5 +180,6 @@ class TensorRtStream:
         return array
 
     def _write(self, state: DeviceState, array: Floats) -> None:
-        self._queue.upload(state.memory, np.ascontiguousarray(array, np.float32))
+        whole = np.ascontiguousarray(array, np.float32)  # held until the copy is done
+        self._queue.upload(state.memory, whole)
         self._queue.synchronize()

@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,8 +61,8 @@ class Queue(Protocol):
     def handle(self) -> int:
         """The ``CUstream``, for an engine that enqueues its own work; within :meth:`record` the recording one."""
 
-    def activate(self) -> None:
-        """Make the device's context that of the calling thread."""
+    def active(self) -> AbstractContextManager[None]:
+        """Within the block the device's context is that of the calling thread; all methods but `close` want it."""
 
     def allocate(self, nbytes: int) -> Memory:
         """Device memory, zeroed."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +67,11 @@ class CudaCoreQueue:
         """The stream's address."""
         return int((self._on.stream if self._on is not self._stream else self._stream).handle)
 
-    def activate(self) -> None:
-        """Set the primary context."""
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """The primary context, which stays current afterwards, as PyTorch and ONNX Runtime leave it too."""
         self._device.set_current()
+        yield
 
     def allocate(self, nbytes: int) -> CoreMemory:
         """From the device's own pool, or where it has none (some Jetsons) by a plain allocation."""
@@ -116,18 +119,18 @@ class CudaCoreQueue:
             self._stream.sync()
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """By capturing the stream."""
+        """By capturing the stream. What fails within is told, not what follows from it for the capture."""
         with cuda_errors("a CUDA graph cannot be captured"):
             builder = self._stream.create_graph_builder()
             self._on = builder
-            builder.begin_building("thread_local")
             try:
+                builder.begin_building("thread_local")
                 work()
+                graph = builder.end_building().complete()
             finally:
                 self._on = self._stream
-                builder.end_building()
-            graph = builder.complete()
-            builder.close()
+                with contextlib.suppress(Exception):  # one that was spoilt may refuse, and has released the stream
+                    builder.close()
         self._graphs.append(graph)
         stream = self._stream
 
@@ -142,7 +145,7 @@ class CudaCoreQueue:
         if self._stream is None:
             return
         with cuda_errors(_FAILED):
-            self.activate()
+            self._device.set_current()
             try:
                 self._stream.sync()
             finally:

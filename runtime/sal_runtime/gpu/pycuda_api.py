@@ -6,10 +6,10 @@ Runtime in the same process.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,15 +58,14 @@ class PycudaQueue:
             cuda.init()
             device = cuda.Device(index)
             self._context: Any = device.retain_primary_context()
-            self._threads = threading.local()
-            self.activate()
             version = cuda.get_driver_version()
             self.gpu = Gpu(
                 device.name(),
                 ".".join(map(str, device.compute_capability())),
                 f"{version // 1000}.{version % 1000 // 10}",
             )
-            self._stream: Any = cuda.Stream()
+            with self.active():
+                self._stream: Any = cuda.Stream()
         self._allocations: list[Any] = []
 
     @property
@@ -74,11 +73,14 @@ class PycudaQueue:
         """The stream's address."""
         return int(self._stream.handle)
 
-    def activate(self) -> None:
-        """Push the primary context once a thread: pycuda keeps a stack of them."""
-        if not getattr(self._threads, "pushed", False):
-            self._context.push()
-            self._threads.pushed = True
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """The primary context on top of pycuda's stack, which must be empty again when a thread ends."""
+        self._context.push()
+        try:
+            yield
+        finally:
+            cuda.Context.pop()
 
     def allocate(self, nbytes: int) -> PycudaMemory:
         """A plain allocation."""
@@ -128,15 +130,15 @@ class PycudaQueue:
         if self._stream is None:
             return
         with cuda_errors(_FAILED):
-            self.activate()
             try:
-                self._stream.synchronize()
+                with self.active():
+                    try:
+                        self._stream.synchronize()
+                    finally:
+                        for allocation in self._allocations:
+                            allocation.free()
+                        self._allocations, self._stream = [], None
             finally:
-                for allocation in self._allocations:
-                    allocation.free()
-                self._allocations, self._stream = [], None
-                self._context.pop()
-                self._threads.pushed = False
                 self._context.detach()
 
 

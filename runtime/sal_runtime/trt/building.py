@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sal_runtime.atomic import aside
 from sal_runtime.errors import BackendError, InputError
+from sal_runtime.gpu import Gpu
 from sal_runtime.manifest import Manifest, Signature
+from sal_runtime.stopping import StopRequest
+from sal_runtime.trt import rtx
 from sal_runtime.trt.library import Library, last_error, plain_words
 from sal_runtime.trt.options import Batches, BuildOptions, profiles_of
 
@@ -38,6 +42,7 @@ def build_engine(
     options: BuildOptions | None = None,
     timing_cache: Path | None = None,
     on_phase: OnPhase = lambda name, done, total: None,
+    gpu: Gpu | None = None,
 ) -> bytes:
     """Build an engine from an artifact's bytes.
 
@@ -47,12 +52,14 @@ def build_engine(
         manifest: what stands in it.
         options: see there.
         timing_cache: a file that remembers which kernels were fastest, read and written; RTX has no use for one.
-        on_phase: told of progress; whatever it raises (a Ctrl-C as well) ends the build.
+        on_phase: told of progress; whatever it raises ends the build.
+        gpu: what it is for, whose context is current; None where there is none, which RTX can do without.
 
     Raises:
         BackendError: TensorRT refused the graph (the message names the layer) or could not build it.
         InputError: profiles that do not fit the artifact.
         ArtifactError: the graph's tensors are not the manifest's.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the build ends with its present step.
     """
     options, trt, log = options or BuildOptions(), library.module, library.log()
     if library.rtx and options.version_compatible:
@@ -71,15 +78,21 @@ def build_engine(
         config.clear_flag(trt.BuilderFlag.TF32)
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    if options.hardware_compatible and not library.rtx:  # an RTX engine is, without being told
+    if library.rtx:
+        rtx.configure(library, config, gpu)
+    elif options.hardware_compatible:  # an RTX engine is, without being told
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    monitor = _monitor(library, on_phase)
-    config.progress_monitor = monitor
-    with _timing_cache(library, config, timing_cache):
-        built = builder.build_serialized_network(network, config)
+    # An exception in a callback, a Ctrl-C's as well, is printed and dropped by TensorRT's bindings: so none is raised.
+    with StopRequest(insist=False) as stop:
+        monitor = _monitor(library, on_phase, stop)
+        config.progress_monitor = monitor
+        with _timing_cache(library, config, timing_cache):
+            built = builder.build_serialized_network(network, config)
     if monitor.error is not None:
         raise monitor.error
+    if stop.requested:
+        raise KeyboardInterrupt
     if built is None:
         raise BackendError(f"{library.name} could not build the engine: {last_error(log, 'it does not say why')}")
     return bytes(built)
@@ -152,8 +165,8 @@ def _profile(builder: Any, manifest: Manifest, batches: Batches) -> Any:
     return profile
 
 
-def _monitor(library: Library, on_phase: OnPhase) -> Any:
-    """An ``IProgressMonitor`` that tells of the phases and ends the build when telling fails."""
+def _monitor(library: Library, on_phase: OnPhase, stop: StopRequest) -> Any:
+    """An ``IProgressMonitor`` that tells of the phases and ends the build when telling fails or the user wants it."""
     trt = library.module
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
@@ -172,7 +185,7 @@ def _monitor(library: Library, on_phase: OnPhase) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             """A step is done; False ends the build."""
             self._tell(phase_name, step + 1)
-            return self.error is None
+            return self.error is None and not stop.requested
 
         def phase_finish(self, phase_name: str) -> None:
             """A phase is done."""
@@ -195,12 +208,12 @@ def _timing_cache(library: Library, config: Any, path: Path | None) -> Iterator[
     if path is None or library.rtx:
         yield
         return
-    with contextlib.suppress(OSError):  # a cache that cannot be read or kept costs time and nothing else
-        kept = path.read_bytes() if path.exists() else b""
-        config.set_timing_cache(config.create_timing_cache(kept), False)
+    cache: Any = None
+    with contextlib.suppress(Exception):  # a cache that cannot be read or kept costs time and nothing else
+        cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
+        if not config.set_timing_cache(cache, False):  # of another version or card
+            cache = config.create_timing_cache(b"")
+            config.set_timing_cache(cache, False)
     yield
-    with contextlib.suppress(OSError):
-        from sal_runtime.atomic import aside
-
-        with aside(path, exist_ok=True) as partial:
-            partial.write_bytes(bytes(config.get_timing_cache().serialize()))
+    with contextlib.suppress(Exception), aside(path, exist_ok=True) as partial:
+        partial.write_bytes(bytes(cache.serialize()))

@@ -8,9 +8,10 @@ import datetime
 import hashlib
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sal_runtime.atomic import aside
+from sal_runtime.atomic import aside, locked
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import BackendError, OutputError, SalError
 from sal_runtime.folders import cache_folder
@@ -18,7 +19,7 @@ from sal_runtime.gpu import Gpu, open_queue
 from sal_runtime.trt.building import OnPhase, build_engine
 from sal_runtime.trt.library import Library
 from sal_runtime.trt.options import BuildOptions, profiles_of
-from sal_runtime.trt.sidecar import EngineRecord, digest, read_record, record_path
+from sal_runtime.trt.sidecar import EngineRecord, build_command, digest, read_record, record_path
 
 
 def make_engine(
@@ -29,17 +30,19 @@ def make_engine(
     options: BuildOptions | None = None,
     exist_ok: bool = False,
     on_phase: OnPhase = lambda name, done, total: None,
+    made_by: Sequence[str] = (),
 ) -> EngineRecord:
-    """Build ``engine`` from ``onnx``; it and its record appear together, or neither.
+    """Build ``engine`` from ``onnx``; its record appears just before it, and neither before both are whole.
 
     Args:
         onnx: an artifact.
         engine: the file to be, ending in ``.engine``.
         library: what builds it.
-        gpu: what it is built for; None where there is none, which RTX can do without.
+        gpu: what it is built for, whose context is current; None where there is none, which RTX can do without.
         options: how.
         exist_ok: whether files that exist are replaced.
         on_phase: told of progress.
+        made_by: the command that makes it, without its output, where that is another than building it from ``onnx``.
 
     Raises:
         SalError: the artifact, its graph, or the place of the files.
@@ -48,11 +51,12 @@ def make_engine(
     data = onnx.read_bytes()
     with aside(engine, exist_ok) as partial, aside(record_path(engine), exist_ok) as partial_record:
         began = time.perf_counter()
-        built = build_engine(library, data, manifest, options, _timing_cache(library, gpu), on_phase)
+        built = build_engine(library, data, manifest, options, _timing_cache(library, gpu), on_phase, gpu)
         record = EngineRecord(
             manifest=manifest,
             onnx=onnx.name,
             onnx_sha256=digest(data),
+            made_by=tuple(made_by) or build_command(onnx, library.name, options),
             engine_sha256=digest(built),
             library=library.name,
             library_version=library.version,
@@ -92,25 +96,37 @@ def cached_engine(
     key = [digest(onnx.read_bytes()), library.name, library.version, gpu.name, gpu.capability, options.flags()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     engine = folder / f"{onnx.stem}-{name}.engine"
-    with contextlib.suppress(SalError, OSError):  # what is not whole is built again
-        if digest(engine.read_bytes()) == read_record(engine).engine_sha256:
-            return engine, False
-    make_engine(onnx, engine, library, gpu, options, exist_ok=True, on_phase=on_phase)
+    with locked(engine):  # of two that start at once, the second takes what the first built
+        with contextlib.suppress(SalError, OSError):  # what is not whole is built again
+            if digest(engine.read_bytes()) == read_record(engine).engine_sha256:
+                return engine, False
+        make_engine(onnx, engine, library, gpu, options, exist_ok=True, on_phase=on_phase)
     return engine, True
 
 
-def gpu_here(index: int = 0, api: str = "cuda.core") -> Gpu | None:
-    """The GPU of this machine; None where there is none or it cannot be used.
+def forget_engine(engine: Path) -> None:
+    """Take an engine that does not load out of the cache."""
+    for path in (engine, record_path(engine)):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def gpu_here(index: int = 0, api: str = "cuda.core") -> Iterator[Gpu | None]:
+    """Within the block that GPU is the one that engines are built for; None where this machine has none.
 
     Raises:
-        SalError: the device API is unknown or not installed.
+        SalError: the device API is unknown or not installed; there are GPUs, but not one of that number.
     """
     try:
         queue = open_queue(index, api)
     except BackendError:
-        return None
+        if index:
+            raise
+        yield None
+        return
     try:
-        return queue.gpu
+        with queue.active():
+            yield queue.gpu
     finally:
         queue.close()
 

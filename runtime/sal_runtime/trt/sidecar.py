@@ -17,7 +17,7 @@ from typing import Any
 from sal_runtime.errors import ArtifactError, BackendError
 from sal_runtime.gpu import Gpu
 from sal_runtime.manifest import Manifest
-from sal_runtime.trt.library import Library
+from sal_runtime.trt.library import NAMES, Library
 from sal_runtime.trt.options import BuildOptions
 
 VERSION = 1
@@ -33,6 +33,8 @@ class EngineRecord:
     onnx: str
     """That artifact's file name."""
     onnx_sha256: str
+    made_by: tuple[str, ...]
+    """The command that made it, as words, without its output."""
     engine_sha256: str
     library: str
     """``tensorrt`` or ``tensorrt_rtx``."""
@@ -72,16 +74,40 @@ class EngineRecord:
             manifest = Manifest.from_json(json.dumps(raw.pop("manifest")), where)
             options = raw.pop("options")
             options["profiles"] = _profiles(options["profiles"])
-            profiles = _profiles(raw.pop("profiles"))
-            return cls(manifest=manifest, options=BuildOptions(**options), profiles=profiles, **raw)
+            profiles, made_by = _profiles(raw.pop("profiles")), tuple(map(str, raw.pop("made_by")))
+            record = cls(manifest=manifest, options=BuildOptions(**options), profiles=profiles, made_by=made_by, **raw)
+            record.check()
+            return record
         except (KeyError, TypeError, AttributeError, ValueError) as exc:
             raise ArtifactError(f"{where}: lacks or mistakes a field ({exc}); build the engine again") from exc
 
+    def check(self) -> None:
+        """Refuse what no build writes, since a record is a file that anybody may have edited.
+
+        Raises:
+            ValueError, TypeError: the text says what.
+        """
+        if self.library not in NAMES:
+            raise ValueError(f"there is no library {self.library!r}")
+        if not isinstance(self.onnx, str) or Path(self.onnx).name != self.onnx:
+            raise ValueError(f"{self.onnx!r} is no file name")
+        if self.gpu is not None and set(self.gpu) != {field.name for field in dataclasses.fields(Gpu)}:
+            raise ValueError("the GPU is not described")
+        for text in (self.library_version, self.onnx_sha256, self.engine_sha256, *(self.gpu or {}).values()):
+            if not isinstance(text, str):
+                raise TypeError(f"{text!r} is no text")
+
     def rebuild(self, engine: Path) -> str:
-        """The command that builds the engine anew, here."""
-        words = ["sal-export", str(engine.with_name(self.onnx)), "--format", "engine", "-o", str(engine)]
-        words += ["--target", "tensorrt-rtx"] if self.library == "tensorrt_rtx" else []
-        return shlex.join([*words, *self.options.flags(), "--exist-ok"])
+        """The command that builds the engine anew: from the artifact beside it where there is one."""
+        onnx = engine.with_name(self.onnx)
+        words = build_command(onnx, self.library, self.options) if onnx.is_file() else self.made_by
+        return shlex.join([*words, "-o", str(engine), "--exist-ok"])
+
+
+def build_command(onnx: Path, library: str, options: BuildOptions) -> tuple[str, ...]:
+    """The words of the command that builds an engine from an artifact."""
+    target = ("--target", "tensorrt-rtx") if library == "tensorrt_rtx" else ()
+    return ("sal-export", str(onnx), "--format", "engine", *target, *options.flags())
 
 
 def record_path(engine: Path) -> Path:
