@@ -83,6 +83,10 @@ def run(
     ] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", rich_help_panel=_MODEL)] = "cpu",
     threads: Threads = None,
+    graphs: Annotated[bool, typer.Option(help="On a GPU: steps as CUDA graphs.", rich_help_panel=_MODEL)] = True,
+    device_api: Annotated[
+        str, typer.Option(help="On a GPU: cuda.core or pycuda, for TensorRT's memory.", rich_help_panel=_MODEL)
+    ] = "cuda.core",
     end_to_end: Annotated[
         bool,
         typer.Option(
@@ -117,6 +121,8 @@ def run(
         None if deadline is None else deadline / 1e3,
         streams,
         seed,
+        graphs,
+        device_api,
     )
     paths = list(models or [default_model()])
     if end_to_end and (source is None or len(paths) * len(options.backends) > 1):
@@ -230,9 +236,11 @@ def peers(
     """Run one checkpoint through what a user would take instead, and through ours, alternating, a process each."""
     with needs_extra("export"):
         from sal_bench.peers.contest import PeerOptions, measure_peers
-        from sal_bench.peers.contestants import chosen
+        from sal_bench.peers.contestants import CONTESTANTS, chosen, gpu_contestants
         from sal_export.pipeline import load_network
         from sal_train.models import CONFIGS
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"the peers meet on cpu or cuda, not {device!r}")
     path: Path | None = None
     if checkpoint in CONFIGS and config is None and not Path(checkpoint).exists():
         config = checkpoint
@@ -240,7 +248,7 @@ def peers(
         path = Path(checkpoint)
     elif config is None:
         path = default_model(CHECKPOINT)
-    contestants = chosen(only or (), device)
+    contestants = chosen(only or (), CONTESTANTS if device == "cpu" else gpu_contestants())
     network, origin = load_network(path, config, seed)
     if "random_weights" in origin:
         warn(f"{config} gets RANDOM WEIGHTS: its speed counts, its maps mean nothing")

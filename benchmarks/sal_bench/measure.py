@@ -55,6 +55,10 @@ class Options:
     """Cameras in ``batch``."""
     seed: int = 0
     """Of noise, where there are no pictures."""
+    graphs: bool = True
+    """On a GPU: whether steps are CUDA graphs."""
+    device_api: str = "cuda.core"
+    """On a GPU: what handles TensorRT's memory."""
 
 
 @dataclass
@@ -114,7 +118,13 @@ def open_models(models: Sequence[Path], options: Options, stack: contextlib.Exit
         for backend in options.backends:
             engine = stack.enter_context(
                 Engine.open(
-                    path, backend=backend, device=options.device, threads=options.threads, precision=options.precision
+                    path,
+                    backend=backend,
+                    device=options.device,
+                    threads=options.threads,
+                    precision=options.precision,
+                    graphs=options.graphs,
+                    device_api=options.device_api,
                 )
             )
             name, *_, last = engine.name.split()

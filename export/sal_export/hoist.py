@@ -14,7 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 MOVES = ("MaxPool", "Resize", "DepthToSpace", "Slice", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Concat")
-"""Operators that choose, repeat or reorder values. (``Resize`` is nearest here: nothing else in these networks.)"""
+"""Operators that choose, repeat or reorder values; ``Resize`` only where it takes the nearest."""
 
 
 def hoist_quantisation(graph: onnx.GraphProto) -> int:
@@ -36,12 +36,12 @@ def hoist_quantisation(graph: onnx.GraphProto) -> int:
             continue
         if above.op_type == "Relu":
             source = producers.get(above.input[0])
-            if source is not None and source.op_type in MOVES and _clips_at_zero(constants[quantise.input[2]]):
+            if source is not None and _only_moves(source) and _clips_at_zero(constants[quantise.input[2]]):
                 quantise.input[0] = above.input[0]
                 graph.node.remove(above)
                 waiting.append(quantise)
             continue
-        if above.op_type not in MOVES:
+        if not _only_moves(above):
             continue
         pairs = []
         for place in range(len(above.input) if above.op_type == "Concat" else 1):
@@ -58,6 +58,14 @@ def hoist_quantisation(graph: onnx.GraphProto) -> int:
             graph.node.insert(at, node)
         waiting += [node for node in graph.node[at : at + len(pairs)] if node.op_type == "QuantizeLinear"]
     return added
+
+
+def _only_moves(node: onnx.NodeProto) -> bool:
+    """Whether every value that comes out went in."""
+    if node.op_type != "Resize":
+        return node.op_type in MOVES
+    mode = next((entry.s for entry in node.attribute if entry.name == "mode"), b"nearest")
+    return bool(mode == b"nearest")
 
 
 def _clips_at_zero(zero_point: onnx.TensorProto) -> bool:

@@ -48,8 +48,13 @@ TOLERANCES = {
 }
 
 
-ENGINE_TOLERANCES = {**TOLERANCES, "fp32": Tolerance(error=1e-3, state=1e-3)}
-"""For engines on a GPU: float32 sums there run in another order, and by other algorithms, than on a CPU."""
+GPU_TOLERANCES = {**TOLERANCES, "fp32": Tolerance(error=1e-3, state=1e-3)}
+"""On a GPU: float32 sums there run in another order, and by other algorithms, than on a CPU."""
+
+GATED = Tolerance(error=1e-4, state=1e-3)
+"""For a ConvLSTM in float32 on a CPU. Its gates saturate on sums of thousands of products: with random weights
+PyTorch's own float32 is off its float64 by 1.9e-5 in the map and 5.6e-4 in the state after one step of ``salclstm30``.
+"""
 
 RESIZED = Tolerance(error=5e-3, cc=0.9999)
 """For a float32 graph that resizes by itself: see :mod:`sal_export.area`."""
@@ -174,15 +179,18 @@ def check_parity(
     """
     opened = open_backend(artifact, backend, options)
     try:
-        bound = tolerance or tolerance_of(opened.manifest, engine=artifact.suffix == ".engine")
+        on_gpu = artifact.suffix == ".engine" or (options is not None and options.device != "cpu")
+        bound = tolerance or tolerance_of(opened.manifest, on_gpu)
         return _compare(reference, opened, list(frames), source, bound, on_frame)
     finally:
         opened.close()
 
 
-def tolerance_of(manifest: Manifest, engine: bool = False) -> Tolerance:
-    """What an artifact of this precision must keep; ``engine``: on a GPU."""
-    bound = (ENGINE_TOLERANCES if engine else TOLERANCES)[manifest.precision]
+def tolerance_of(manifest: Manifest, on_gpu: bool = False) -> Tolerance:
+    """What an artifact of this precision must keep."""
+    bound = (GPU_TOLERANCES if on_gpu else TOLERANCES)[manifest.precision]
+    gated = bool(manifest.states) and manifest.alpha is None
+    bound = GATED if gated and bound is TOLERANCES["fp32"] else bound
     # A grey level that is rounded to the other side is no fault of the graph, and passes no bound on single values.
     return RESIZED if manifest.resizes and bound.error is not None else bound
 

@@ -138,11 +138,11 @@ def sal_run(
             )
         stop = stack.enter_context(StopRequest())
         told = err if printing else out
-        if engine.note:
-            told.print(engine.note, style="dim", soft_wrap=True)
         if engine.manifest.random_weights:
             warn(f"{engine.manifest.model} was exported with random weights: its maps mean nothing")
         session = engine.stream(1, alpha=alpha, detect_cuts=reset_on_cuts)
+        if engine.note:
+            told.print(engine.note, style="dim", soft_wrap=True)
         kept = None if resume is None else Snapshot.load(resume)
         if kept is not None:
             session.restore(kept)

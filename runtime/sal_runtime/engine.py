@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -26,6 +27,7 @@ class Engine:
 
     def __init__(self, backend: Backend, why: str = "") -> None:
         self._backend = backend
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self.why = why
         """Why ``auto`` picked this engine; empty where the caller named it."""
 
@@ -112,11 +114,21 @@ class Engine:
             raise InputError(f"a batch of {batch} was asked for, the artifact takes {fixed or 'one or more'}")
         slots = batch or fixed or 1
         stream = self._backend.stream(slots)
-        return Session(stream, self.manifest, slots, alpha=alpha, max_gap=max_gap, detect_cuts=detect_cuts)
+        try:
+            session = Session(stream, self.manifest, slots, alpha=alpha, max_gap=max_gap, detect_cuts=detect_cuts)
+        except InputError:
+            stream.close()
+            raise
+        self._sessions.add(session)
+        return session
 
     def close(self) -> None:
-        """Release the engine; its streams must not be used afterwards."""
-        self._backend.close()
+        """Release the engine and, before it, the streams that are still there."""
+        try:
+            for session in list(self._sessions):
+                session.close()
+        finally:
+            self._backend.close()
 
     def __enter__(self) -> Engine:
         return self

@@ -69,6 +69,7 @@ class Session:
         self.manifest, self.batch, self.max_gap = manifest, batch, max_gap
         self.last: Step | None = None
         self.steps = 0
+        self._closed = False
         self._stream, self._detect_cuts = stream, detect_cuts
         self._alpha: float | None = None
         self.alpha = alpha
@@ -113,6 +114,8 @@ class Session:
     def step_batch(self, frames: Sequence[Pixels], timestamps: Sequence[float] | None = None) -> Floats:
         """Advance every slot by one frame; like :meth:`step`, returning float32 [B, H, W]."""
         began = time.perf_counter()
+        if self._closed:
+            raise InputError("this session has been closed; start another stream")
         times = [None] * self.batch if timestamps is None else list(timestamps)
         if len(frames) != self.batch or len(times) != self.batch:
             raise InputError(
@@ -168,8 +171,10 @@ class Session:
         self._slots = [Slot(s.timestamp, s.size, s.restart, s.shot) for s in snapshot.slots]
 
     def close(self) -> None:
-        """Release the stream."""
-        self._stream.close()
+        """Release the stream; twice does no harm. The engine does it too when it is closed."""
+        if not self._closed:
+            self._closed = True
+            self._stream.close()
 
     def _check_size(self, frame: Pixels) -> None:
         """Refuse another size than an artifact that resizes itself was made for: resizing twice would blur."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,12 +12,16 @@ import numpy as np
 import pytest
 import torch
 
+from bench_reports import make_report, make_run
 from numpy_device import NumpyQueue, OnnxOnNumpy
+from sal_bench.gpu_check.__main__ import speed
 from sal_bench.gpu_check.counting import CountingQueue
 from sal_bench.gpu_check.findings import Finding, NotRun, run_checks
-from sal_bench.report import Report
+from sal_bench.report import Absent, Report
 from sal_runtime.backends.tensorrt_stream import TensorRtStream
 from sal_runtime.errors import BackendError, MissingDependency
+from sal_train.models import build_network, named_config
+from sal_train.torch_backend import TorchBackend
 from tiny import grey, write_clip, write_ema_artifact
 
 
@@ -93,3 +98,27 @@ def test_copies_are_counted_in_replays_too(tmp_path: Path, graphs: bool) -> None
     assert (queue.up, queue.down, queue.allocations) == (5 * (16 * 32 * 3 + 4), 5 * 16 * 32 * 4, 0)
     stream.snapshot()
     assert queue.down == 6 * 16 * 32 * 4, "a snapshot does copy the state"
+
+
+def speeds(**milliseconds: float) -> Report:
+    """A report of one run a name, six rounds of the same median each."""
+    return make_report(*(make_run(name.replace("_", " "), [ms] * 6) for name, ms in milliseconds.items()))
+
+
+def test_the_speed_is_judged_against_pytorch_eager_and_nobody_else() -> None:
+    what = "TensorRT fp16 is at least 5 times as fast as PyTorch eager fp32"
+    fast, slow = speeds(torch_eager=10.0, ours=1.25), speeds(torch_eager=4.0, ours=1.25)
+    assert speed(fast, "ours", "torch eager", True) == Finding(what, "holds", "8.00 times, 8.00 to 8.00")
+    assert speed(slow, "ours", "torch eager", True).verdict == "fails"
+    gone = Absent("torch eager", "its process was ended")
+    alone = dataclasses.replace(speeds(torch_compile=10.0, ours=1.25), absent=(gone,))
+    assert speed(alone, "ours", "torch eager", True) == Finding(what, "fails", "torch eager: its process was ended")
+    bare = speeds(torch_eager=1.25)
+    assert speed(bare, "ours", "torch eager", False) == Finding(what, "not run", "it did not take part")
+
+
+def test_the_network_stays_where_it_is_for_the_next_export() -> None:
+    network = build_network(dataclasses.replace(named_config("compact-ema"), width=0.25))
+    moved = TorchBackend(network, 32, 32, "meta")
+    assert {parameter.device.type for parameter in network.parameters()} == {"cpu"}
+    assert {parameter.device.type for parameter in moved._network.parameters()} == {"meta"}

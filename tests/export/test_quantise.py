@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
 from sal_export.fold_choice import choose_fold
-from sal_export.hoist import MOVES
+from sal_export.hoist import MOVES, hoist_quantisation
 from sal_export.options import ExportOptions, FoldForm
 from sal_export.parity import check_parity, parity_frames
 from sal_export.pipeline import export_onnx
@@ -127,6 +128,24 @@ def test_fp8_is_a_grid_of_e4m3_at_the_same_places(tmp_path: Path) -> None:
     assert {kinds[name] for name in weights} == grids
     with pytest.raises(InputError, match="fp8 is for TensorRT on a GPU that has it: --target tensorrt"):
         export_onnx(small("salema30"), tmp_path / "n.onnx", dataclasses.replace(options, target="cpu"))
+
+
+@pytest.mark.parametrize(("mode", "added"), [("nearest", 1), ("linear", 0)])
+def test_only_what_takes_values_as_they_are_is_quantised_earlier(mode: str, added: int) -> None:
+    grid = [
+        numpy_helper.from_array(np.array(0.1, np.float32), "s"),
+        numpy_helper.from_array(np.array(0, np.uint8), "z"),
+    ]
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+    nodes = [
+        helper.make_node("Neg", ["x"], ["above"]),
+        helper.make_node("Resize", ["above", "", "scales"], ["grown"], mode=mode),
+        helper.make_node("QuantizeLinear", ["grown", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], [*grid, scales])
+    assert hoist_quantisation(graph) == added
 
 
 @pytest.mark.parametrize("fold", ["none", "shuffle", "phases"])

@@ -67,7 +67,7 @@ def test_pycuda(tmp_path: Path) -> None:
     graphs, memory, absent, last = done.stdout.splitlines()
     assert graphs == "pycuda has no CUDA graphs; --device-api cuda.core has them"
     assert memory.startswith("the GPU has no 1099511.6 MB for this stream: cuMemAlloc failed: out of memory")
-    assert absent.startswith("no GPU can be used (NVIDIA's driver): cuDeviceGet failed: invalid device ordinal")
+    assert absent.startswith("no GPU can be used (NVIDIA's driver): cuDeviceGet failed")
     assert last == "done"
 
 

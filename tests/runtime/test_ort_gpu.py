@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 
 from sal_runtime import Engine
 from sal_runtime.backends import Options
 from sal_runtime.backends.choice import choose
+from sal_runtime.backends.ort_cuda import OrtCudaStream, left_to_the_cpu
+from sal_runtime.backends.ort_session import open_session, settings
 from sal_runtime.errors import BackendError, InputError
+from sal_runtime.session import Session
 from tiny import grey, write_ema_artifact
 
 HAS_GPU = Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvhost-ctrl-gpu").exists()
@@ -72,3 +77,35 @@ def test_auto_takes_tensorrt_on_a_gpu_where_it_is_installed(artifact: Path) -> N
     installed = any(importlib.util.find_spec(name) for name in ("tensorrt", "tensorrt_rtx"))
     assert choice.backend == ("tensorrt" if installed else "onnxruntime")
     assert choose(artifact.with_suffix(".engine"), Options()).backend == "tensorrt"
+
+
+def test_what_runs_on_the_cpu_is_seen(tmp_path: Path) -> None:
+    write_ema_artifact(tmp_path / "open.onnx", batch=-1)
+    options = settings("fp32")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session, _ = open_session(tmp_path / "open.onnx", options, ["CPUExecutionProvider"])
+    astray = left_to_the_cpu(session)
+    assert {"Mul", "ReduceMean"} <= set(astray)
+    assert "Cast" not in astray
+
+
+def test_the_state_swaps_restarts_and_serves_again(artifact: Path) -> None:
+    """The GPU's stream on buffers of the CPU: the same bindings, the same order."""
+    session, manifest = open_session(artifact, settings("fp32"), ["CPUExecutionProvider"])
+    closed: list[OrtCudaStream] = []
+    stream = OrtCudaStream(session, manifest, 1, ("cpu", 0), (1, 2), threading.Lock(), closed.append)
+    assert [float(np.abs(state).max()) for state in stream.snapshot()] == [0.0], "recording leaves no trace"
+    runtime = Session(stream, manifest)
+    assert [float(runtime.step(grey(v))[0, 0]) for v in (0, 255, 255)] == pytest.approx([0.0, 0.5, 0.75])
+    kept = runtime.snapshot()
+    assert float(runtime.step(grey(0))[0, 0]) == pytest.approx(0.375)
+    runtime.restore(kept)
+    assert float(runtime.step(grey(0))[0, 0]) == pytest.approx(0.375)
+    stream.close()
+    stream.close()
+    assert closed == [stream]
+    with pytest.raises(InputError, match="this stream has been closed; start another"):
+        stream.step(grey(0)[None], np.zeros((1, 1), np.float32))
+    stream.restart()
+    assert [float(np.abs(state).max()) for state in stream.snapshot()] == [0.0]
+    assert float(stream.step(grey(255)[None], np.zeros((1, 1), np.float32))[0, 0, 0]) == pytest.approx(1.0)

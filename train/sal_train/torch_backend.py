@@ -5,6 +5,7 @@ It serves evaluation and comparison: the same session threads the state, whichev
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,9 @@ class TorchBackend:
     def __init__(self, network: RecurrentNetwork, height: int, width: int, device: str = "cpu") -> None:
         self.manifest: Manifest = describe(network, "fp32", height, width, None, {})
         self.name, self.note = f"torch {torch.__version__} {device}", ""
-        self._network, self._device = network.eval().to(device), torch.device(device)
+        # The caller's own stays where it is: an export, say, goes on with it on the CPU.
+        own = network if device == "cpu" else copy.deepcopy(network)
+        self._network, self._device = own.eval().to(device), torch.device(device)
 
     def stream(self, batch: int) -> TorchStream:
         """A fresh stream of ``batch`` slots, its states zero."""

@@ -16,6 +16,7 @@ from sal_bench.page import claim_files, print_report, write_report
 from sal_bench.report import Report
 from sal_runtime.console import err, fail, needs_extra, out, stage_bar, warn
 from sal_runtime.errors import InputError, SalError
+from sal_runtime.trt.library import NAMES
 
 LEAST = 5.0
 """What is asked of TensorRT in fp16 over PyTorch's eager fp32."""
@@ -43,18 +44,15 @@ def gpu_check(
         from sal_bench.gpu_check.checks import all_checks
         from sal_bench.gpu_check.rig import Rig
         from sal_bench.peers.contest import PeerOptions, measure_peers
-        from sal_bench.peers.contestants import chosen
+        from sal_bench.peers.contestants import CONTESTANTS, REFERENCE, chosen, gpu_contestants
         from sal_export.pipeline import load_network
     if not rehearse and not torch.cuda.is_available():
         raise InputError(
             "there is no GPU that PyTorch can use here (torch.cuda.is_available() is false): run this where there is "
             "one, with a CUDA build of PyTorch; --rehearse runs it on the CPU"
         )
-    if (
-        not rehearse
-        and importlib.util.find_spec("tensorrt") is None
-        and importlib.util.find_spec("tensorrt_rtx") is None
-    ):
+    installed = any(importlib.util.find_spec(name) for name in NAMES)
+    if not rehearse and not installed:
         warn("neither tensorrt nor tensorrt_rtx is installed: what wants them is left out")
     claim_files(folder, exist_ok)
     network, origin = load_network(checkpoint, None if checkpoint else config)
@@ -67,13 +65,17 @@ def gpu_check(
         options = PeerOptions(
             *imgsz, source=source, frames=samples, rounds=rounds, accuracy_frames=frames, parity_frames=min(30, frames)
         )
-        names = ["torch eager", "ours fp32 onnxruntime"] if rehearse else []
+        entered = (
+            chosen([REFERENCE, "ours fp32 onnxruntime"], CONTESTANTS)
+            if rehearse
+            else gpu_contestants(backend, device_api)
+        )
         with stage_bar() as tell:
             report = measure_peers(
-                network, origin, options, chosen(names, device), on_stage=lambda stage: tell(stage, 0, 0)
+                network, origin, options, entered, lambda stage: tell(stage, 0, 0), given=rig.materials()
             )
     if not rehearse:
-        findings.append(_speed(report))
+        findings.append(speed(report, f"ours fp16 {backend}", REFERENCE, installed))
     report = with_findings(report, findings, "sal-bench gpu-check" + (" (a rehearsal on the CPU)" if rehearse else ""))
     print_report(report, out)
     for path in write_report(report, folder, exist_ok):
@@ -88,16 +90,24 @@ def with_findings(report: Report, findings: list[Finding], title: str) -> Report
     return dataclasses.replace(report, title=f"{title}: {report.title}", options={**report.options, "checks": told})
 
 
-def _speed(report: Report) -> Finding:
-    """TensorRT in fp16 against PyTorch as it comes."""
-    name = f"TensorRT fp16 is at least {LEAST:g} times as fast as PyTorch eager fp32"
-    found = [ratio for ratio in report.ratios if ratio.name == "ours fp16 tensorrt"]
+def speed(report: Report, name: str, reference: str, installed: bool) -> Finding:
+    """TensorRT in fp16 against PyTorch as it comes.
+
+    Args:
+        report: of the latencies.
+        name: of TensorRT's contestant.
+        reference: of PyTorch's, which ratios must be against: where it dropped out, they are against another.
+        installed: whether there is a TensorRT; what is there and does not run has failed.
+    """
+    what = f"TensorRT fp16 is at least {LEAST:g} times as fast as PyTorch eager fp32"
+    absent = [entry for entry in report.absent if entry.name in (name, reference)]
+    found = [ratio for ratio in report.ratios if ratio.name == name and ratio.against == reference]
     if not found:
-        absent = [entry.reason for entry in report.absent if entry.name == "ours fp16 tensorrt"]
-        return Finding(name, "not run", absent[0] if absent else "it did not take part")
+        told = "; ".join(f"{entry.name}: {entry.reason}" for entry in absent) or "it did not take part"
+        return Finding(what, "fails" if installed else "not run", told)
     ratio = found[0]
     told = f"{ratio.ratio:.2f} times, {ratio.low:.2f} to {ratio.high:.2f}"
-    return Finding(name, "holds" if ratio.ratio >= LEAST else "fails", told)
+    return Finding(what, "holds" if ratio.ratio >= LEAST else "fails", told)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +17,9 @@ import torch
 
 from sal_bench.gpu_check.counting import CountingQueue
 from sal_bench.gpu_check.findings import Check, NotRun
-from sal_bench.gpu_check.rig import Rig, median_ms
+from sal_bench.gpu_check.rig import Rig, in_turns
 from sal_export.parity import check_parity, sized
-from sal_runtime.gpu import open_queue
+from sal_runtime.gpu import Queue, open_queue
 from sal_runtime.session import Session
 
 OVER = 1.10
@@ -74,19 +76,13 @@ def batch(rig: Rig) -> tuple[bool, str]:
 
 def copies(rig: Rig) -> tuple[bool, str]:
     """Bytes that cross in a step, and memory asked for, counted at the queue."""
-    backend = rig.tensorrt(rig.artifact("fp16"))
-    try:
+    with closing(rig.tensorrt(rig.artifact("fp16"))) as backend:
         manifest, steps = backend.manifest, 20
         counted = CountingQueue(open_queue(0, rig.device_api))
-        stream = backend.stream_on(counted, 1)
-        try:
+        with closing(backend.stream_on(counted, 1)) as stream:
             counted.up = counted.down = counted.allocations = 0
             for picture in rig.pictures(steps):
                 stream.step(picture[None], np.full((1, 1), manifest.normal_carry, np.float32))
-        finally:
-            stream.close()
-    finally:
-        backend.close()
     up, down = manifest.frame.zeros(1).nbytes + 4, manifest.saliency.zeros(1).nbytes
     state = sum(s.input.zeros(1).nbytes for s in manifest.states)
     told = (
@@ -97,62 +93,49 @@ def copies(rig: Rig) -> tuple[bool, str]:
 
 
 def graphs(rig: Rig) -> tuple[bool, str]:
-    """Maps with and without, and the milliseconds of each."""
-    found = []
-    for on in (True, False):
-        backend = rig.tensorrt(rig.artifact("fp16"), graphs=on)
-        try:
-            stream = backend.stream(1)
-            if on and stream.without_graphs:
-                raise NotRun(stream.without_graphs)
-            carry = np.full((1, 1), backend.manifest.normal_carry, np.float32)
-            pictures = rig.pictures(30)
-            maps = [stream.step(picture[None], carry).copy() for picture in pictures]
-            found.append((np.stack(maps), median_ms(partial(stream.step, pictures[0][None], carry), 200)))
-            stream.close()
-        finally:
-            backend.close()
-    (with_maps, with_ms), (without_maps, without_ms) = found
-    off = float(np.abs(with_maps - without_maps).max())
-    return off == 0.0, f"maps differ by {off:.1e}; {with_ms:.3f} ms with, {without_ms:.3f} ms without"
+    """Maps with and without, and the milliseconds of each; taken in turns, forth and back."""
+    pictures = rig.pictures(30)
+    with closing(rig.tensorrt(rig.artifact("fp16"))) as backend:
+        carry = np.full((1, 1), backend.manifest.normal_carry, np.float32)
+        with (
+            closing(backend.stream(1)) as replayed,
+            closing(backend.stream_on(open_queue(0, rig.device_api), 1, graphs=False)) as enqueued,
+        ):
+            if replayed.without_graphs and rig.device_api == "pycuda":
+                raise NotRun("pycuda has no CUDA graphs")
+            if replayed.without_graphs:
+                return False, f"the step cannot be captured: {replayed.without_graphs}"
+            maps = [
+                np.stack([stream.step(picture[None], carry).copy() for picture in pictures])
+                for stream in (replayed, enqueued)
+            ]
+            one, other = in_turns(
+                lambda: replayed.step(pictures[0][None], carry), lambda: enqueued.step(pictures[0][None], carry)
+            )
+    off = float(np.abs(maps[0] - maps[1]).max())
+    return off == 0.0, f"maps differ by {off:.1e}; {one:.3f} ms with, {other:.3f} ms without"
 
 
 def session(rig: Rig) -> tuple[bool, str]:
-    """A session with resizing from 640x360, against the bare step; alternating."""
-    backend = rig.open(rig.artifact("fp16"))
-    try:
+    """A session with resizing from 640x360, against the bare step; taken in turns, forth and back."""
+    picture, small = rig.pictures(1, (360, 640))[0], rig.pictures(1)[0][None]
+    with closing(rig.open(rig.artifact("fp16"))) as backend:
         manifest = backend.manifest
-        bare, own = backend.stream(1), backend.stream(1)
-        whole = Session(own, manifest)
-        picture, small = rig.pictures(1, (360, 640))[0], rig.pictures(1)[0][None]
         carry = np.full((1, 1), manifest.normal_carry, np.float32)
-        engine, sessions = [], []
-        for _ in range(6):
-            engine.append(median_ms(lambda: bare.step(small, carry), 50))
-            sessions.append(median_ms(lambda: whole.step(picture), 50))
-        bare.close()
-        own.close()
-    finally:
-        backend.close()
-    alone, together = sorted(engine)[3], sorted(sessions)[3]
+        with closing(backend.stream(1)) as bare, closing(Session(backend.stream(1), manifest)) as whole:
+            alone, together = in_turns(lambda: bare.step(small, carry), lambda: whole.step(picture))
     return together <= OVER * alone, f"{together:.3f} ms against {alone:.3f} ms: {together / alone:.3f}"
 
 
 def memory(rig: Rig) -> tuple[bool, str]:
     """What the process and the device hold, early and late."""
-    backend = rig.open(rig.artifact("fp16"))
-    try:
-        stream = backend.stream(1)
+    pictures, held = rig.pictures(16), []
+    with closing(rig.open(rig.artifact("fp16"))) as backend, closing(backend.stream(1)) as stream:
         carry = np.full((1, 1), backend.manifest.normal_carry, np.float32)
-        pictures = rig.pictures(16)
-        held = []
         for number in range(rig.steps):
             stream.step(pictures[number % 16][None], carry)
             if number in (rig.steps // 10, rig.steps - 1):
                 held.append((_resident_mb(), _device_mb(rig)))
-        stream.close()
-    finally:
-        backend.close()
     (host, device), (host_late, device_late) = held
     grown = (host_late - host, device_late - device)
     told = f"the process grew by {grown[0]:.1f} MB, the device's memory by {grown[1]:.1f} MB"
@@ -161,44 +144,42 @@ def memory(rig: Rig) -> tuple[bool, str]:
 
 def throughput(rig: Rig) -> tuple[None, str]:
     """What ``trtexec`` reports: it does not wait for a frame before it enqueues the next, which a recurrence must."""
-    backend = rig.tensorrt(rig.artifact("fp16"))
-    try:
+    with closing(rig.tensorrt(rig.artifact("fp16"))) as backend:
         queue = open_queue(0, rig.device_api)
-        try:
-            stream = backend.stream_on(queue, 1, graphs=False)
-            count = 300
-            for _ in range(20):
-                stream.enqueue_engine()
-            queue.synchronize()
-            began = time.perf_counter()
-            for _ in range(count):
-                stream.enqueue_engine()
-            queue.synchronize()
-            seconds = time.perf_counter() - began
-            stream.close()
-        finally:
-            queue.close()
-    finally:
-        backend.close()
-    return None, f"{count / seconds:.1f} frames a second, {seconds / count * 1e3:.3f} ms each, without the copies"
+        with closing(backend.stream_on(queue, 1, graphs=False)) as stream, queue.active():
+            told = f"{_ahead(queue, stream.enqueue_engine):.1f} frames a second enqueued one by one"
+            if queue.has_graphs:
+                told += f", {_ahead(queue, queue.record(stream.enqueue_engine)):.1f} as CUDA graphs"
+    return None, told + "; without the copies"
+
+
+def _ahead(queue: Queue, enqueue: Callable[[], None], count: int = 300) -> float:
+    """Frames a second of so many, of which none is waited for but the last."""
+    for _ in range(20):
+        enqueue()
+    queue.synchronize()
+    began = time.perf_counter()
+    for _ in range(count):
+        enqueue()
+    queue.synchronize()
+    return count / (time.perf_counter() - began)
 
 
 def resize(rig: Rig) -> tuple[bool, str]:
     """An artifact that takes whole frames, against the host's INTER_AREA before PyTorch."""
     path = rig.artifact("fp16", device_resize=_WHOLE)
-    backend, reference = rig.open(path), rig.reference()
-    try:
-        own, other = backend.stream(1), reference.stream(1)
+    worst, least = 0.0, 1.0
+    with (
+        closing(rig.open(path)) as backend,
+        closing(backend.stream(1)) as own,
+        closing(rig.reference().stream(1)) as other,
+    ):
         carry = np.full((1, 1), backend.manifest.normal_carry, np.float32)
-        worst, least = 0.0, 1.0
         for picture in rig.pictures(min(30, rig.frames), _WHOLE):
             expected = other.step(sized(picture[None], (rig.height, rig.width)), carry)
             found = own.step(picture[None], carry)
             worst = max(worst, float(np.abs(found - expected).max()))
             least = min(least, float(np.corrcoef(found.ravel(), expected.ravel())[0, 1]))
-        own.close()
-    finally:
-        backend.close()
     return least >= 0.999, f"from 1920x1080: CC at least {least:.6f}, map off by at most {worst:.1e}"
 
 
@@ -209,7 +190,8 @@ def sanitizer(rig: Rig) -> tuple[bool, str]:
     tool = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if tool is None:
         raise NotRun("compute-sanitizer is not installed")
-    steps = [sys.executable, "-m", "sal_bench.gpu_check.few_steps", str(rig.artifact("fp16")), rig.device_api]
+    few = [str(rig.artifact("fp16")), rig.backend, rig.device_api]
+    steps = [sys.executable, "-m", "sal_bench.gpu_check.few_steps", *few]
     done = subprocess.run(
         [tool, "--tool", "memcheck", "--error-exitcode", "9", *steps], capture_output=True, text=True, timeout=540
     )

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sal_runtime.backends import Options
-from sal_runtime.backends.tensorrt_backend import open_artifact
+from sal_runtime.backends import Options, open_backend
 
 
-def main(artifact: str, device_api: str) -> None:
+def main(artifact: str, name: str, device_api: str) -> None:
     """Three steps, a restart among them, and a clean end."""
-    backend = open_artifact(Path(artifact), Options(device="cuda", device_api=device_api))
+    backend = open_backend(Path(artifact), name, Options(device="cuda", device_api=device_api))
     stream = backend.stream(1)
     frame = backend.manifest.frame.zeros(1)
     for carry in (0.0, backend.manifest.normal_carry, 0.0):

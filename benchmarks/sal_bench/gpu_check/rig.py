@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,6 +67,10 @@ class Rig:
             self._made[name] = path
         return self._made[name]
 
+    def materials(self) -> dict[str, Path]:
+        """The artifacts made so far, as the peers' contest calls them, so that none is made and built twice."""
+        return {f"ours {name} tensorrt": path for name, path in self._made.items() if "-" not in name}
+
     def options(self, **changes: Any) -> Options:
         """Of a backend on this device."""
         return Options(device=self.device, device_api=self.device_api, **changes)
@@ -94,6 +99,15 @@ class Rig:
     def pictures(self, count: int, size: tuple[int, int] | None = None) -> list[Pixels]:
         """Frames of the clip, of the network's size unless told otherwise."""
         return parity_frames(self.source, count, *(size or (self.height, self.width)))
+
+
+def in_turns(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    """Median milliseconds of each, of six turns of fifty steps, forth and back."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for turn in range(6):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
+            taken[which].append(median_ms((one, other)[which], 50))
+    return statistics.median(taken[0]), statistics.median(taken[1])
 
 
 def median_ms(step: Callable[[], object], count: int) -> float:

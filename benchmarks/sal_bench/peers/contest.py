@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,11 @@ def measure_peers(
     contestants: Sequence[Contestant] = CONTESTANTS,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_turn: Callable[[], None] = lambda: None,
+    given: Mapping[str, Path] | None = None,
 ) -> Report:
     """Let every contestant run the same weights over the same frames.
+
+    ``given`` are artifacts that were made before: see :class:`sal_bench.peers.material.Material`.
 
     Raises:
         SalError: the clip cannot be read, the size does not fit, or nobody could run.
@@ -113,7 +116,7 @@ def measure_peers(
             calib=options.source,
             parity_frames=options.parity_frames,
         )
-        material = Material(network, origin, exporting, clip, folder)
+        material = Material(network, origin, exporting, clip, folder, given)
         for contestant in contestants:
             on_stage(f"making {contestant.material}")
             with contest.excluding(contestant):

@@ -78,7 +78,7 @@ CONTESTANTS = (
 _TF32 = "with PyTorch's defaults, which round to TF32 within convolutions"
 _CUDA: dict[str, Any] = {"device": "cuda"}
 
-GPU_CONTESTANTS = (
+_GPU_PLAYERS = (
     Contestant(REFERENCE, "torch", "fp32", _FORMS, "network", {**_CUDA, "channels_last": False}, _TF32),
     Contestant("torch.compile", "torch", "fp32", _FORMS, "network", {**_CUDA, "compiled": True}, _TF32),
     Contestant(
@@ -87,24 +87,32 @@ GPU_CONTESTANTS = (
     ),
     Contestant("ours fp32 onnxruntime", "ours", "fp32", _OPEN_OURS, "ours fp32 tensorrt", {**_CUDA, **_ONNXRUNTIME}),
     Contestant("ours fp16 onnxruntime", "ours", "fp16", _OPEN_OURS, "ours fp16 tensorrt", {**_CUDA, **_ONNXRUNTIME}),
-    *(
+)  # fmt: skip
+
+
+def gpu_contestants(backend: str = "tensorrt", device_api: str = "cuda.core") -> tuple[Contestant, ...]:
+    """Who takes part on a GPU.
+
+    Args:
+        backend: ``tensorrt`` (TensorRT's own or the one for RTX, whichever is installed) or ``tensorrt-rtx``.
+        device_api: that it is run with.
+    """
+    engines = tuple(
         Contestant(
-            f"ours {precision} tensorrt{how}", "ours", precision, _OPEN_OURS, f"ours {precision} tensorrt",
-            {**_CUDA, "backend": "tensorrt", "graphs": not how},
+            f"ours {precision} {backend}{how}", "ours", precision, _OPEN_OURS, f"ours {precision} tensorrt",
+            {**_CUDA, "backend": backend, "graphs": not how, "device_api": device_api},
         )
         for precision, how in (("fp32", ""), ("fp16", ""), ("fp16", ", no graphs"), ("int8", ""))
-    ),
-)  # fmt: skip
-"""On a GPU; the engine that ``tensorrt`` names is TensorRT's own or the one for RTX, whichever is installed."""
+    )  # fmt: skip
+    return (*_GPU_PLAYERS, *engines)
 
 
-def chosen(names: Sequence[str], device: str = "cpu") -> tuple[Contestant, ...]:
+def chosen(names: Sequence[str], entered: Sequence[Contestant] = CONTESTANTS) -> tuple[Contestant, ...]:
     """Those whose names hold one of ``names``; all without any.
 
     Raises:
         InputError: a name that fits nobody.
     """
-    entered = CONTESTANTS if device == "cpu" else GPU_CONTESTANTS
     for name in names:
         if not any(name in contestant.name for contestant in entered):
             known = ", ".join(contestant.name for contestant in entered)

@@ -5,7 +5,7 @@ A thing that cannot be made keeps away those who need it, with the reason; the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sal_bench.peers.worker import sentence
 from sal_export.options import ExportOptions
 from sal_export.pipeline import export_onnx
 from sal_runtime.arrays import Pixels
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.manifest import Manifest
 from sal_train.checkpoint import save_checkpoint
 from sal_train.models import RecurrentNetwork
@@ -31,12 +32,16 @@ class Material:
         options: ExportOptions,
         clip: list[Pixels],
         folder: Path,
+        given: Mapping[str, Path] | None = None,
     ) -> None:
-        """``options`` carry size, opset, and how our artifacts are checked; precision and fold are set here."""
+        """``options`` carry size, opset, and how our artifacts are checked; precision and fold are set here.
+
+        ``given`` are artifacts of ours, by name, that were made before, with the same options.
+        """
         self._network, self._origin, self._options = network, origin, options
         self._clip, self._folder = clip, folder
-        self._made: dict[str, Path | str] = {}
-        self.manifests: dict[str, Manifest] = {}
+        self._made: dict[str, Path | str] = dict(given or {})
+        self.manifests: dict[str, Manifest] = {name: read_manifest(path) for name, path in (given or {}).items()}
         """Of our artifacts, by name."""
         self.frames = folder / "frames.npy"
         np.save(self.frames, np.stack(clip))

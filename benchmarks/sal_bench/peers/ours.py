@@ -25,7 +25,13 @@ class OurStepper:
 
 
 def open_ours(
-    path: Path, threads: int | None, backend: str, precision: str = "auto", device: str = "cpu", graphs: bool = True
+    path: Path,
+    threads: int | None,
+    backend: str,
+    precision: str = "auto",
+    device: str = "cpu",
+    graphs: bool = True,
+    device_api: str = "cuda.core",
 ) -> OurStepper:
     """The artifact in one of our backends.
 
@@ -33,5 +39,13 @@ def open_ours(
         SalError: this installation has no such backend, or it knows no such precision.
     """
     return OurStepper(
-        Engine.open(path, backend=backend, threads=threads, precision=precision, device=device, graphs=graphs)
+        Engine.open(
+            path,
+            backend=backend,
+            threads=threads,
+            precision=precision,
+            device=device,
+            graphs=graphs,
+            device_api=device_api,
+        )
     )

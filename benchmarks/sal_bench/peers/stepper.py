@@ -17,4 +17,4 @@ class Stepper(Protocol):
         """One frame uint8 [H, W, 3] of the network's size to its map float32 [H, W], finished and readable."""
 
     def restart(self) -> None:
-        """Let the next frame be a first frame."""
+        """Let the next frame be a first frame; maps are compared from here on, and nothing is timed."""

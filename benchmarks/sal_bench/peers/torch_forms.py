@@ -44,7 +44,8 @@ class TorchStepper:
         return result
 
     def restart(self) -> None:
-        """Forget."""
+        """Forget, and round no more to TF32: these maps are what all others are held to."""
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._fresh = True
 
 
@@ -117,5 +118,6 @@ def open_torch(
     form = [name for name, on in named if on]
     engine = " ".join(["torch", str(torch.__version__), *form, *([device] if device != "cpu" else [])])
     if graphs:
+        torch.backends.cudnn.benchmark = True  # sizes never change
         return TorchGraphStepper(network, engine, where)
     return TorchStepper(network, channels_last, compiled, engine, where)

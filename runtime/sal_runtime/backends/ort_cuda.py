@@ -15,7 +15,8 @@ import dataclasses
 import io
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.ort import OrtBackend
-from sal_runtime.backends.ort_session import failing_as, open_session, settings
+from sal_runtime.backends.ort_session import failing_as, first_line, open_session, settings
 from sal_runtime.backends.pair import StatePair
 from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.folders import cache_folder
 from sal_runtime.gpu import device_index
 from sal_runtime.manifest import Manifest, TensorSpec
 from sal_runtime.quiet import Heard, hushed
+
+_SHAPES = {"Cast", "Concat", "Constant", "Gather", "Shape", "Slice", "Squeeze", "Unsqueeze"}
+"""What computes the shapes of an open batch."""
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
@@ -46,8 +50,10 @@ class OrtCudaBackend:
         self._graphs = options.graphs and provider == CUDA
         manifest = read_manifest(path)
         session = settings(manifest.precision)
-        if manifest.batch is not None:  # an open batch has shapes to compute, which belongs on the CPU
-            session.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        # An open batch has shapes to compute, which belongs on the CPU: what else is there is looked at afterwards.
+        strict = manifest.batch is not None
+        entry = "session.disable_cpu_ep_fallback" if strict else "session.record_ep_graph_assignment_info"
+        session.add_session_config_entry(entry, "1")
         wanted = [(provider, self._provider_options(provider, options))]
         wanted += [(CUDA, {"device_id": str(self._index), "use_tf32": "0"})] if provider == TENSORRT else []
         heard = Heard()
@@ -57,25 +63,36 @@ class OrtCudaBackend:
                     onnxruntime.preload_dlls()  # CUDA and cuDNN where they came as Python packages
                 self._session, self.manifest = open_session(path, session, wanted)
         except ArtifactError as exc:
-            raise BackendError(_off_the_gpu(provider, heard.text, str(exc))) from exc
+            raise BackendError(_off_the_gpu(provider, heard.text, first_line(exc.__cause__ or exc))) from exc
         if provider not in self._session.get_providers():
-            raise BackendError(_off_the_gpu(provider, heard.text, "it cannot be loaded"))
+            raise BackendError(_off_the_gpu(provider, heard.text, "it cannot be loaded; is there a driver?"))
+        astray = [] if strict else left_to_the_cpu(self._session)
+        if astray:
+            raise BackendError(_off_the_gpu(provider, "", f"it leaves {', '.join(astray)} to the CPU"))
         short = provider.removesuffix("ExecutionProvider").lower()
         self.name = f"onnxruntime {onnxruntime.__version__} {short}:{self._index}"
         self.name += "" if self._graphs else ", no CUDA graphs"
         self.note = ""
         self._graph_ids: Iterator[int] = itertools.count(1)
+        self._lock = threading.Lock()
+        self._free: dict[int, list[OrtCudaStream]] = {}
 
     def stream(self, batch: int) -> OrtCudaStream:
-        """A fresh stream of ``batch`` slots, its states zero."""
+        """A stream of ``batch`` slots, its states zero; one that was closed serves again: graphs are never freed."""
         if self._session is None:
             raise InputError("this engine has been closed; open the artifact again")
+        free = self._free.setdefault(batch, [])
+        if free:
+            stream = free.pop()
+            stream.restart()
+            return stream
         ids = (next(self._graph_ids), next(self._graph_ids)) if self._graphs else None
-        return OrtCudaStream(self._session, self.manifest, batch, self._index, ids)
+        return OrtCudaStream(self._session, self.manifest, batch, ("cuda", self._index), ids, self._lock, free.append)
 
     def close(self) -> None:
         """Let go of the engine; the memory goes with its last stream."""
         self._session = None
+        self._free.clear()
 
     def _provider_options(self, provider: str, options: Options) -> dict[str, str]:
         if provider == CUDA:
@@ -94,44 +111,81 @@ class OrtCudaStream:
     """Two sets of device values that swap roles; the picture goes in, the map comes out, nothing else moves."""
 
     def __init__(
-        self, session: Any, manifest: Manifest, batch: int, index: int, graph_ids: tuple[int, int] | None
+        self,
+        session: Any,
+        manifest: Manifest,
+        batch: int,
+        where: tuple[str, int],
+        graph_ids: tuple[int, int] | None,
+        lock: threading.Lock,
+        on_close: Callable[[OrtCudaStream], None],
     ) -> None:
-        self._session, self._batch, self._index = session, batch, index
-        self._frame, self._carry = self._value(manifest.frame), self._value(manifest.carry)
-        self._output = self._value(manifest.saliency)
-        first, second = ([self._value(state.input) for state in manifest.states] for _ in range(2))
-        self._states: StatePair[Any] = StatePair((first, second), lambda v: v.numpy(), lambda v, a: v.update_inplace(a))
-        self._bindings = [self._bind(manifest, first, second), self._bind(manifest, second, first)]
-        self._runs = [_run_options(graph_ids and graph_ids[turn]) for turn in range(2)]
-        if graph_ids is not None:
-            # The first run under an id captures its graph and may run it several times (onnxruntime 32243): here, on
-            # states that are wiped afterwards, and not in the user's first two frames.
-            for turn in range(2):
-                self._run(turn)
-            for value, state in zip((*first, *second), manifest.states * 2, strict=True):
-                value.update_inplace(state.input.zeros(batch))
+        """Make all that a step needs, and record its graphs.
+
+        Args:
+            session: on that device.
+            manifest: what is allocated.
+            batch: slots.
+            where: ``cuda`` and the GPU's number.
+            graph_ids: one for either direction of the swap; None without CUDA graphs.
+            lock: the engine's: ONNX Runtime records graphs, and copies, for one thread at a time.
+            on_close: takes the stream when it is closed.
+        """
+        self._session, self._manifest, self._batch, self._where = session, manifest, batch, where
+        self._lock, self._on_close, self._closed = lock, on_close, False
+        with lock:
+            self._frame, self._carry = self._value(manifest.frame), self._value(manifest.carry)
+            self._output = self._value(manifest.saliency)
+            first, second = ([self._value(state.input) for state in manifest.states] for _ in range(2))
+            self._states: StatePair[Any] = StatePair(
+                (first, second), lambda value: value.numpy(), lambda value, array: value.update_inplace(array)
+            )
+            self._bindings = [self._bind(manifest, first, second), self._bind(manifest, second, first)]
+            self._runs = [_run_options(graph_ids and graph_ids[turn]) for turn in range(2)]
+            if graph_ids is not None:
+                # The first run under an id captures its graph and may run it several times (onnxruntime 32243): here,
+                # on states that are wiped afterwards, and not in the user's first two frames.
+                for turn in range(2):
+                    self._run(turn)
+        self.restart()
+
+    def restart(self) -> None:
+        """Zero both sides of the state, and serve again if closed."""
+        self._closed = False
+        with self._lock:
+            for side in self._states.sides:
+                for value, state in zip(side, self._manifest.states, strict=True):
+                    value.update_inplace(state.input.zeros(self._batch))
+            self._states.turn = 0
 
     def step(self, frame: Pixels, carry: Floats) -> Floats:
         """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
-        with failing_as("onnxruntime failed in a step"):
-            self._frame.update_inplace(np.ascontiguousarray(frame))
-            self._carry.update_inplace(np.ascontiguousarray(carry, np.float32))
-        self._run(self._states.turn)
-        self._states.swap()
-        result: Floats = self._output.numpy()
+        if self._closed:
+            raise InputError("this stream has been closed; start another")
+        with self._lock:
+            with failing_as("onnxruntime failed in a step"):
+                self._frame.update_inplace(np.ascontiguousarray(frame))
+                self._carry.update_inplace(np.ascontiguousarray(carry, np.float32))
+            self._run(self._states.turn)
+            self._states.swap()
+            result: Floats = self._output.numpy()
         return result
 
     def snapshot(self) -> list[Floats]:
         """Copies of the state that the next step will read."""
-        return self._states.snapshot()
+        with self._lock:
+            return self._states.snapshot()
 
     def restore(self, states: Sequence[Floats]) -> None:
         """Overwrite the state that the next step will read."""
-        self._states.restore([np.ascontiguousarray(state, np.float32) for state in states])
+        with self._lock:
+            self._states.restore([np.ascontiguousarray(state, np.float32) for state in states])
 
     def close(self) -> None:
-        """Release the bindings and with them the buffers."""
-        self._bindings.clear()
+        """Give the buffers, and the graphs that were recorded on them, back to the engine; twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._on_close(self)
 
     def _run(self, turn: int) -> None:
         with failing_as("onnxruntime failed in a step"):
@@ -143,7 +197,7 @@ class OrtCudaStream:
     def _value(self, spec: TensorSpec) -> Any:
         """A zero tensor on the device."""
         with failing_as("the GPU has no memory left for this stream"):
-            return onnxruntime.OrtValue.ortvalue_from_numpy(spec.zeros(self._batch), "cuda", self._index)
+            return onnxruntime.OrtValue.ortvalue_from_numpy(spec.zeros(self._batch), *self._where)
 
     def _bind(self, manifest: Manifest, before: list[Any], after: list[Any]) -> Any:
         binding = self._session.io_binding()
@@ -191,8 +245,19 @@ def _off_the_gpu(provider: str, heard: str, otherwise: str) -> str:
     cause = re.search(r"with error: (.+)", heard)
     wants = re.search(r"Require (.+?)\. Please", heard)
     told = cause[1].strip() if cause else otherwise
-    needs = f"; it needs NVIDIA's driver, {wants[1]}" if wants else "; is there a driver?"
+    needs = f"; it needs NVIDIA's driver, {wants[1]}" if cause and wants else ""
     return f"onnxruntime's {provider} cannot be used here: {told}{needs}; --allow-cpu-fallback runs on the CPU instead"
+
+
+def left_to_the_cpu(session: Any) -> list[str]:
+    """Operators that run on the CPU though they compute no shape, sorted.
+
+    Args:
+        session: opened with ``session.record_ep_graph_assignment_info``.
+    """
+    told = getattr(session, "get_provider_graph_assignment_info", None)  # not before ONNX Runtime 1.24
+    parts = [] if told is None else [part for part in told() if part.ep_name == "CPUExecutionProvider"]
+    return sorted({node.op_type for part in parts for node in part.get_nodes()} - _SHAPES)
 
 
 def _run_options(graph_id: int | None) -> Any:

@@ -37,7 +37,8 @@ def open_session(path: Path, options: Any, providers: Sequence[Provider]) -> tup
         ArtifactError: not a model, damaged, without a manifest, or with other tensors than the manifest says.
     """
     try:
-        session: Any = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        # Without its own second try on the CPU, which prints, and whose error would hide the first one.
+        session: Any = onnxruntime.InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
     except Exception as exc:  # the vendor's exceptions share no narrower base
         raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({first_line(exc)}); is it whole?") from exc
     manifest = manifest_in(session.get_modelmeta().custom_metadata_map, path)
@@ -58,7 +59,7 @@ def failing_as(what: str) -> Iterator[None]:
         raise BackendError(f"{what}: {first_line(exc)}") from exc
 
 
-def first_line(exc: Exception) -> str:
+def first_line(exc: BaseException) -> str:
     """The first line of a vendor's message, without its prefix."""
     text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
     return text.split(" : ", 2)[-1][:200]
