@@ -39,10 +39,11 @@ def test_a_rehearsal_writes_the_whole_report(tmp_path: Path) -> None:
     report = Report.from_json((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert report.title.startswith("sal-bench gpu-check (a rehearsal on the CPU)")
     checks = {entry["name"]: entry for entry in report.options["checks"]}
-    assert len(checks) == 11
+    assert len(checks) == 12
     verdicts = {name: entry["verdict"] for name, entry in checks.items()}
     assert verdicts["onnxruntime fp32 computes what PyTorch computes, 6 frames with restarts"] == "holds"
     assert verdicts["onnxruntime fp16 computes what PyTorch computes, 6 frames with restarts"] == "holds"
+    assert "onnxruntime fp8 computes what PyTorch computes, 6 frames with restarts" in verdicts
     assert verdicts["slots of a batch restart each by itself"] == "holds"
     assert verdicts["memory stays flat over 40 steps"] == "holds"
     assert checks["the state never leaves the device"] == {

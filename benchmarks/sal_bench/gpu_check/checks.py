@@ -26,6 +26,8 @@ OVER = 1.10
 """A session's own share over the engine's time."""
 FLAT_MB = 8.0
 """What counts as flat: an allocator's grain."""
+_FP8 = (8, 9)
+"""The compute capability from which there is fp8: Ada's."""
 _WHOLE = (1080, 1920)
 """Frames that are resized on the device."""
 
@@ -33,7 +35,7 @@ _WHOLE = (1080, 1920)
 def all_checks(rig: Rig) -> list[tuple[str, Check]]:
     """Every check, in the order of the report."""
     checks: list[tuple[str, Check]] = []
-    for backend, precisions in ((rig.backend, ("fp32", "fp16", "int8")), ("onnxruntime", ("fp32", "fp16"))):
+    for backend, precisions in ((rig.backend, ("fp32", "fp16", "int8", "fp8")), ("onnxruntime", ("fp32", "fp16"))):
         if rig.rehearsal and backend == rig.backend and checks:
             continue
         for precision in precisions:
@@ -54,6 +56,8 @@ def all_checks(rig: Rig) -> list[tuple[str, Check]]:
 
 def parity(rig: Rig, backend: str, precision: str) -> tuple[bool, str]:
     """The closed loop against PyTorch in float32 on the same device."""
+    if precision == "fp8" and not rig.rehearsal and torch.cuda.get_device_capability() < _FP8:
+        raise NotRun("this GPU has no fp8")
     path = rig.artifact(precision)
     found = check_parity(rig.reference(), path, rig.pictures(rig.frames), rig.source, backend=backend,
                          options=rig.options())  # fmt: skip

@@ -24,7 +24,7 @@ class Contestant:
     name: str
     family: Literal["torch", "plain", "ours"]
     precision: str
-    """Of the convolutions: ``fp32``, ``bf16`` or ``int8``; equals are compared with equals."""
+    """Of the convolutions: such as ``fp32`` or ``int8``; equals are compared with equals."""
     opens: str
     """``module:function`` that opens it in the worker, given the material's path, threads and options."""
     material: str
@@ -102,7 +102,7 @@ def gpu_contestants(backend: str = "tensorrt", device_api: str = "cuda.core") ->
             f"ours {precision} {backend}{how}", "ours", precision, _OPEN_OURS, f"ours {precision} tensorrt",
             {**_CUDA, "backend": backend, "graphs": not how, "device_api": device_api},
         )
-        for precision, how in (("fp32", ""), ("fp16", ""), ("fp16", ", no graphs"), ("int8", ""))
+        for precision, how in (("fp32", ""), ("fp16", ""), ("fp16", ", no graphs"), ("int8", ""), ("fp8", ""))
     )  # fmt: skip
     return (*_GPU_PLAYERS, *engines)
 
