@@ -42,12 +42,12 @@ default-model: $(VENV)/ready
 
 # Runs on whatever Python is there: a GPU machine may reach no package index, and its CUDA build of torch is its own.
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,$(PYTHON))
-GPU_REPORT ?= benchmarks/reports/gpu-$(shell date +%Y-%m-%d)
+GPU_REPORT ?= $(if $(findstring --rehearse,$(GPU_ARGS)),gpu-rehearsal,benchmarks/reports/gpu-$(shell date +%Y-%m-%d))
 gpu-check:
 	PYTHONPATH=train:export:runtime:benchmarks:$$PYTHONPATH $(GPU_PYTHON) -m sal_bench.gpu_check --out $(GPU_REPORT) $(GPU_ARGS)
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT)
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT) gpu-rehearsal
 
 $(DEMO_VENV)/ready: EXTRAS := demo
 $(VENV)/ready: EXTRAS := dev

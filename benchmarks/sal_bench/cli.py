@@ -20,7 +20,7 @@ from sal_bench.report import Report
 from sal_bench.warmup import SECONDS
 from sal_runtime.backends import BACKENDS
 from sal_runtime.bundled import CHECKPOINT, default_model
-from sal_runtime.console import DefaultCommandGroup, err, needs_extra, out, warn
+from sal_runtime.console import DefaultCommandGroup, err, needs_extra, out, typed, warn
 from sal_runtime.errors import InputError
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ WarmUp = Annotated[float, typer.Option(min=0.0, help="Least seconds; it goes on 
 
 @app.command()
 def run(
+    context: typer.Context,
     models: Annotated[
         list[Path] | None, typer.Argument(help="Artifacts made by sal-export; default: the one that ships.")
     ] = None,
@@ -107,6 +108,7 @@ def run(
     exist_ok: ExistOk = False,
 ) -> None:
     """Time models: latencies with their tails, stages, sensors, and the machine they were taken on."""
+    _require_meaning(typed(context), scenario or ["single"], end_to_end)
     options = Options(
         tuple(dict.fromkeys(scenario or ("single",))),
         tuple(dict.fromkeys(backend or ("auto",))),
@@ -139,6 +141,17 @@ def run(
     if parity:
         for path in paths:
             out.print(parity_table(path).rich())
+
+
+def _require_meaning(words: dict[str, str], scenarios: list[str], end_to_end: bool) -> None:
+    """Refuse options that would be dropped in silence."""
+    for name, wants in (("rate", "stream"), ("deadline", "stream"), ("streams", "batch")):
+        if name in words and (end_to_end or wants not in scenarios):
+            raise InputError(f"{words[name]} is for --scenario {wants}")
+    if end_to_end and "scenario" in words:
+        raise InputError("--end-to-end is a scenario of its own; leave out --scenario")
+    if "sink" in words and not end_to_end:
+        raise InputError("--sink is for --end-to-end")
 
 
 @app.command()
@@ -246,6 +259,8 @@ def peers(
         config = checkpoint
     elif checkpoint is not None:
         path = Path(checkpoint)
+        if path.suffix in (".onnx", ".engine"):
+            raise InputError(f"{path} is an artifact; the peers start from weights (.safetensors, .pt)")
     elif config is None:
         path = default_model(CHECKPOINT)
     contestants = chosen(only or (), CONTESTANTS if device == "cpu" else gpu_contestants())

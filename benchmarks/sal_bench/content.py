@@ -106,7 +106,8 @@ def _accuracy(report: Report) -> Table | None:
     rows = []
     for run in report.runs:
         weights = "RANDOM weights" if run.model.get("random_weights") else "trained"
-        for record, how in ((run.accuracy, "measured now"), (run.parity, "at export, in the manifest")):
+        exported = f"at export, on {(run.parity or {}).get('backend', 'what is not told')}"
+        for record, how in ((run.accuracy, "measured now"), (run.parity, exported)):
             if record is not None and "min_cc" in record:
                 mean = f"{record['mean_cc']:.5f}" if "mean_cc" in record else ""
                 told = f"{record.get('frames', '?')} of {record.get('source', '?')}"

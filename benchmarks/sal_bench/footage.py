@@ -16,6 +16,7 @@ import numpy as np
 from sal_runtime.arrays import Pixels
 from sal_runtime.errors import InputError, MissingDependency
 from sal_runtime.sources import Frame, Source, SourceOptions, open_source, public_name
+from sal_runtime.vision import cv2
 
 KEPT = 100
 """Pictures that are held decoded; they come again in the same order."""
@@ -53,6 +54,11 @@ class Held:
     def at(self, position: int) -> Held:
         """The same pictures from another place."""
         return Held(self.pictures, self.told, position)
+
+    def sized(self, height: int, width: int) -> Held:
+        """The same pictures of another size, for what takes one size only."""
+        made = [cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) for picture in self.pictures]
+        return Held(made, f"{self.told}, made {width}x{height}", self.position)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -92,7 +92,9 @@ def measure(
         entries = []
         for name in options.scenarios:
             for model in opened:
-                scenario = _scenario(name, model.engine, options, pictures.at(0), clock)
+                manifest = model.engine.manifest
+                own = pictures.sized(*manifest.frame_size) if manifest.resizes else pictures.at(0)
+                scenario = _scenario(name, model.engine, options, own, clock)
                 stack.callback(scenario.close)
                 entries.append((model, Entry(scenario)))
         sensors = stack.enter_context(open_sensors())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sal_export.command_line import engine_command
+from sal_export.command_line import engine_command, require_meaning
 from sal_export.engines import EngineOptions, export_engine
 from sal_export.inspection import engine_layers
 from sal_export.options import OPSET, ExportOptions, FoldForm, Precision, Target, for_tensorrt
@@ -20,7 +21,7 @@ from sal_export.trajectories import KEPT
 from sal_runtime.backends import Backend, OnBuild
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.bundled import CHECKPOINT, default_model
-from sal_runtime.console import build_progress, needs_extra, out, stage_bar, warn
+from sal_runtime.console import build_progress, needs_extra, out, stage_bar, typed, warn
 from sal_runtime.errors import InputError
 from sal_runtime.trt.building import network_layers
 from sal_runtime.trt.library import Library, load_library
@@ -129,20 +130,23 @@ def sal_export(
         str, typer.Option(help="Their source: video, picture, folder, glob or demo.", rich_help_panel=_CHECK)
     ] = "demo",
     parity_backend: Annotated[
-        str, typer.Option(help="What runs the .onnx in the check.", rich_help_panel=_CHECK)
-    ] = "onnxruntime",
+        str | None, typer.Option(help="What runs the .onnx in the check; default: by --target.", rich_help_panel=_CHECK)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of random weights.", rich_help_panel=_CHECK)] = 0,
 ) -> None:
     """Turn a checkpoint into an artifact with explicit state, and prove it against PyTorch frame by frame."""
     if dynamic and batch != 1:
         raise InputError(f"--dynamic leaves the batch open, so --batch {batch} has nothing to fix; give one of them")
-    if half and int8:
-        raise InputError("--half and --int8 exclude each other")
-    if precision == "fp32":
-        precision = "fp16" if half else "int8" if int8 else "fp32"
+    words = typed(context)
+    if "formats" not in words and output is not None and output.suffix == ".engine":
+        formats = "engine"
     wanted = _formats(formats)
     given = checkpoint is not None and checkpoint.suffix in (".onnx", ".engine")
     building = "engine" in wanted
+    precision = "fp16" if half else "int8" if int8 else precision
+    require_meaning(words, precision, checkpoint.name if given and checkpoint else "", building or inspect)
+    if building and device == "cpu":
+        raise InputError("an engine is for a GPU: --device cuda or cuda:N, not cpu")
     aim: Target = target or ("tensorrt" if building or precision == "fp8" else "cpu")
     if (building or inspect) and target is not None and not for_tensorrt(aim):
         raise InputError(f"an engine runs in TensorRT: --target tensorrt or tensorrt-rtx, not {aim}")
@@ -172,7 +176,8 @@ def sal_export(
         parity_backend=parity_backend,
         device_resize=device_resize,
     )
-    _from_checkpoint(checkpoint, config, seed, output, wanted, options, library, engine_options, inspect)
+    looking = inspect and output is None and "formats" not in words
+    _from_checkpoint(checkpoint, config, seed, output, wanted, options, library, engine_options, inspect, looking)
 
 
 def _formats(text: str) -> tuple[str, ...]:
@@ -198,8 +203,8 @@ def _from_artifact(
             raise InputError(f"{path}: is an engine already; --inspect prints its layers, sal-run runs it")
         tell_layers(engine_layers(path, options.device, options.device_api), f"Layers of {path.name}")
         return
+    read_manifest(path)
     if library is None:
-        read_manifest(path)
         raise InputError(f"{path}: is an artifact already; --format engine builds an engine from it")
     if "engine" in formats:
         _make_engine(path, _named(output or path.with_suffix(".engine"), ".engine"), library, options, None, inspect)
@@ -217,8 +222,9 @@ def _from_checkpoint(
     library: Library | None,
     engine_options: EngineOptions,
     inspect: bool,
+    looking: bool,
 ) -> None:
-    """The whole way: weights, graph, check, and an engine if it is wanted."""
+    """The whole way: weights, graph, check, and an engine if it is wanted; ``looking``: nothing is kept."""
     with needs_extra("export"):
         from sal_export.pipeline import export_onnx, load_network, planned
         from sal_train.torch_backend import TorchBackend
@@ -227,7 +233,11 @@ def _from_checkpoint(
         checkpoint = default_model(CHECKPOINT)
     network, origin = load_network(checkpoint, config, seed)
     if "random_weights" in origin:
-        warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing")
+        ships = config == default_model(CHECKPOINT).stem
+        told = "; without --config the trained ones that ship are taken" if ships else ""
+        warn(f"{config} gets RANDOM WEIGHTS: the artifact is for trying and timing, its maps mean nothing{told}")
+    if "unfinished" in origin:
+        warn(f"{checkpoint} is of a training that was stopped: {origin['unfinished']}")
     released = checkpoint is not None and checkpoint.suffix in RELEASED
     for line in alphas(planned(network, options), released):
         out.print(line)
@@ -235,13 +245,14 @@ def _from_checkpoint(
     onnx, engine = path.with_suffix(".onnx"), path.with_suffix(".engine")
     _named(path, *(f".{name}" for name in formats))
     with contextlib.ExitStack() as stack:
-        if "onnx" not in formats:  # then the artifact is a step on the way
+        if looking or "onnx" not in formats:  # then the artifact is a step on the way
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sal-export-"))
             onnx = Path(folder) / onnx.name
         with stage_bar() as tell:
+            options = dataclasses.replace(options, parity_frames=1) if looking else options
             steps = _Steps(tell, options.parity_frames)
             manifest, parity = export_onnx(network, onnx, options, origin, steps.stage, steps.frame)
-        if "onnx" in formats:
+        if "onnx" in formats and not looking:
             tell_artifact(onnx, manifest, parity)
         if library is not None and "engine" in formats:
             reference = TorchBackend(network, options.height, options.width)

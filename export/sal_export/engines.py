@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
+from sal_runtime.arrays import Pixels
 from sal_runtime.atomic import claim, writing
 from sal_runtime.backends import Backend, OnBuild, Options, open_backend, silent
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.gpu import device_index
 from sal_runtime.sources import public_name
 from sal_runtime.trt.library import Library
 from sal_runtime.trt.making import gpu_here, make_engine
 from sal_runtime.trt.options import BuildOptions
-from sal_runtime.trt.sidecar import EngineRecord, read_record, record_path
+from sal_runtime.trt.sidecar import EngineRecord, record_path
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ def export_engine(
     options = options or EngineOptions()
     for path in (engine, record_path(engine)):
         claim(path, options.exist_ok)
+    # Before the build, which may take minutes that a clip that cannot be read would waste.
+    size = read_manifest(onnx).frame_size
+    frames = parity_frames(options.parity_source, options.parity_frames, *size)
     with (
         gpu_here(device_index(options.device), options.device_api) as gpu,
         writing(engine),
@@ -73,7 +78,7 @@ def export_engine(
     ):
         made = Path(folder) / engine.name
         record = make_engine(onnx, made, library, gpu, options.build, on_phase=on_build, made_by=options.made_by)
-        parity = None if gpu is None else _prove(onnx, made, library, options, reference, on_frame)
+        parity = None if gpu is None else _prove(onnx, made, library, options, frames, reference, on_frame)
         if parity is not None:
             require_parity(parity, str(engine))
             record = dataclasses.replace(record, manifest=dataclasses.replace(record.manifest, parity=parity.to_dict()))
@@ -90,6 +95,7 @@ def _prove(
     engine: Path,
     library: Library,
     options: EngineOptions,
+    frames: list[Pixels],
     reference: Backend | None,
     on_frame: Callable[[], None],
 ) -> Parity:
@@ -99,7 +105,7 @@ def _prove(
         return check_parity(
             against,
             engine,
-            parity_frames(options.parity_source, options.parity_frames, *read_record(engine).manifest.frame_size),
+            frames,
             public_name(options.parity_source),
             backend="tensorrt-rtx" if library.rtx else "tensorrt",
             on_frame=on_frame,

@@ -49,7 +49,7 @@ class ExportOptions:
     calib_frames: int = KEPT
     quant_exclude: tuple[str, ...] = ()
     """int8: parts of names of convolutions that stay float."""
-    parity_backend: str = "onnxruntime"
-    """What runs the artifact in the check."""
+    parity_backend: str | None = None
+    """What runs the artifact in the check; None: what it is for, where that is installed, else ONNX Runtime."""
     device_resize: tuple[int, int] | None = None
     """Height and width of whole frames that the graph makes small itself; None where the host does."""

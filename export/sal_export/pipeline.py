@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def export_onnx(
             frames,
             public_name(options.parity_source),
             tolerance_of(manifest),
-            backend=options.parity_backend,
+            backend=options.parity_backend or _runner(options.target),
             on_frame=on_frame,
         )
         require_parity(parity, str(path))
@@ -141,6 +142,12 @@ def export_onnx(
         step_graph.attach(model, manifest)
         onnx.save(model, str(partial))
     return manifest, parity
+
+
+def _runner(target: str) -> str:
+    """The backend that proves an artifact for a target."""
+    meant = target.startswith("openvino") and importlib.util.find_spec("openvino") is not None
+    return "openvino" if meant else "onnxruntime"
 
 
 def _versions(*names: str) -> dict[str, str]:

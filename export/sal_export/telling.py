@@ -50,7 +50,17 @@ def tell_artifact(path: Path, manifest: Manifest, parity: Parity) -> None:
         )
     _add_parity(table, parity)
     out.print(table)
-    out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4", soft_wrap=True)
+    if manifest.precision == "fp8":
+        out.print(f"a GPU runs it:  sal-export {path} --format engine", soft_wrap=True)
+    else:
+        _tell_run(path, manifest)
+
+
+def _tell_run(path: Path, manifest: Manifest) -> None:
+    """What to do with it; a graph that resizes takes frames of one size, which the demo's are not."""
+    height, width = manifest.frame_size
+    source = f"VIDEO-OF-{width}x{height}" if manifest.resizes else "demo"
+    out.print(f"run it:  sal-run {path} --source {source} --save saliency.mp4", soft_wrap=True)
 
 
 def tell_engine(path: Path, record: EngineRecord, parity: Parity | None) -> None:
@@ -67,12 +77,14 @@ def tell_engine(path: Path, record: EngineRecord, parity: Parity | None) -> None
         told = ", ".join(f"{least} to {most}, best at {best}" for least, best, most in record.profiles)
         table.add_row("batches", told)
     if parity is None:
-        table.add_row("parity", "not run: there is no GPU here; the record keeps what was found of the .onnx")
+        found = record.manifest.parity or {}
+        told = f"; its .onnx: {found['frames']} frames, CC at least {found['min_cc']:.6f}" if found else ""
+        table.add_row("parity", f"of the engine not run: there is no GPU here{told}")
     else:
         _add_parity(table, parity)
     out.print(table)
     if gpu is not None:
-        out.print(f"run it:  sal-run {path} --source demo --save saliency.mp4", soft_wrap=True)
+        _tell_run(path, record.manifest)
 
 
 def tell_layers(layers: Sequence[Layer], title: str) -> None:

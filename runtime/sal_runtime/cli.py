@@ -14,7 +14,7 @@ from rich.table import Table
 from sal_runtime.atomic import claim
 from sal_runtime.backends import BACKENDS
 from sal_runtime.bundled import default_model
-from sal_runtime.console import build_progress, err, out, warn
+from sal_runtime.console import build_progress, err, out, typed, warn
 from sal_runtime.engine import Engine
 from sal_runtime.errors import InputError
 from sal_runtime.publish import discard_all
@@ -28,7 +28,7 @@ from sal_runtime.sinks.overlay import OverlayPicture, OverlayVideo
 from sal_runtime.sinks.window import Window
 from sal_runtime.snapshot import Snapshot
 from sal_runtime.sources import Source, SourceOptions, open_source
-from sal_runtime.sources.images import is_image
+from sal_runtime.sources.images import ImageSource, is_image
 from sal_runtime.stopping import StopRequest
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -39,6 +39,7 @@ _OUTPUT, _MODEL, _SOURCE, _GPU = "Output", "Model", "Source", "On a GPU"
 
 @app.command()
 def sal_run(
+    context: typer.Context,
     model: Annotated[
         Path | None, typer.Argument(help="Artifact made by sal-export; default: the one that ships.")
     ] = None,
@@ -115,6 +116,11 @@ def sal_run(
         if model is not None and model.suffix not in (".onnx", ".engine") and source is None:
             raise InputError(f"{model} is no model (.onnx, .engine); to run on it: --source {model}")
         raise InputError("say where frames come from: --source FILE, --source demo or --camera 0 (one of them)")
+    if model is not None and is_image(model):
+        raise InputError(f"{model} is no model (.onnx, .engine); a pattern wants quotes: --source 'frames/*.jpg'")
+    words = typed(context)
+    if "bits" in words and save_maps is None:
+        raise InputError("--bits is for --save-maps")
     printing = save_jsonl == STDOUT
     written = (save, save_maps, save_npz, None if printing else save_jsonl, save_state)
     outputs = [path for path in written if path is not None]
@@ -138,8 +144,8 @@ def sal_run(
             )
         stop = stack.enter_context(StopRequest())
         told = err if printing else out
-        if engine.manifest.random_weights:
-            warn(f"{engine.manifest.model} was exported with random weights: its maps mean nothing")
+        if engine.manifest.caution:
+            warn(engine.manifest.caution)
         session = engine.stream(1, alpha=alpha, detect_cuts=reset_on_cuts)
         if engine.note:
             told.print(engine.note, style="dim", soft_wrap=True)
@@ -151,6 +157,8 @@ def sal_run(
         )
         sinks: list[Sink] = []
         try:
+            if "fps" in words and not isinstance(frames, ImageSource):
+                raise InputError(f"--fps is for pictures; {frames.name} has a rate of its own, {frames.fps:g}")
             if save_state is not None:
                 claim(save_state, exist_ok)
             window = Window(Renderer(layout)) if show else None

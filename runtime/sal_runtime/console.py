@@ -100,6 +100,17 @@ def build_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield on_build
 
 
+def typed(context: Any) -> dict[str, str]:
+    """Every parameter that was named on the command line, and the word that names it; an argument has none."""
+    found = {}
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            found[name] = max(parameter.opts, key=len) if parameter.param_type_name == "option" else ""
+    return found
+
+
 def fail(message: str, code: int = 2) -> None:
     """Print one line on stderr and exit."""
     err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)

@@ -143,6 +143,14 @@ class Manifest:
         """Whether the artifact was exported without trained weights."""
         return bool(self.provenance.get("random_weights", False))
 
+    @property
+    def caution(self) -> str:
+        """What to know of its weights before its maps are believed; empty for weights that were trained to the end."""
+        if self.random_weights:
+            return f"{self.model} was exported with random weights: its maps mean nothing"
+        stopped = self.provenance.get("unfinished")
+        return f"{self.model} is of a training that was stopped: {stopped}" if stopped else ""
+
     def carry_after(self, seconds: float, alpha: float | None = None) -> float:
         """``carry`` for a frame that comes ``seconds`` after the one before: (1 - alpha) ** (seconds * reference_fps).
 

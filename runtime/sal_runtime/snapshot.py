@@ -93,10 +93,12 @@ class Snapshot:
                     size = None if slot["size"] is None else (int(slot["size"][0]), int(slot["size"][1]))
                     slots.append(Slot(slot["timestamp"], size, slot["restart"], shot))
                 return cls(str(header["model"]), states, slots)
+        except FileNotFoundError as exc:
+            raise StateError(f"{path}: there is no such file; --save-state makes one") from exc
         except (
             OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile,
         ) as exc:  # fmt: skip
-            raise StateError(f"{path}: not a snapshot of a session ({exc})") from exc
+            raise StateError(f"{path}: not a state that --save-state kept, or damaged") from exc
 
     def check(self, manifest: Manifest, batch: int) -> None:
         """Hold the snapshot against a model.

@@ -14,7 +14,7 @@ import torch
 
 from bench_reports import make_report, make_run
 from numpy_device import NumpyQueue, OnnxOnNumpy
-from sal_bench.gpu_check.__main__ import speed
+from sal_bench.gpu_check.command import speed
 from sal_bench.gpu_check.counting import CountingQueue
 from sal_bench.gpu_check.findings import Finding, NotRun, run_checks
 from sal_bench.report import Absent, Report
@@ -37,7 +37,7 @@ def test_a_rehearsal_writes_the_whole_report(tmp_path: Path) -> None:
     done = gpu_check("--rehearse", *size, *few, "-o", "report", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr
     report = Report.from_json((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
-    assert report.title.startswith("sal-bench gpu-check (a rehearsal on the CPU)")
+    assert report.title.startswith("GPU check, rehearsed on the CPU")
     checks = {entry["name"]: entry for entry in report.options["checks"]}
     assert len(checks) == 12
     verdicts = {name: entry["verdict"] for name, entry in checks.items()}
@@ -51,6 +51,17 @@ def test_a_rehearsal_writes_the_whole_report(tmp_path: Path) -> None:
     }  # fmt: skip
     assert [run.name for run in report.runs] == ["torch eager", "ours fp32 onnxruntime"]
     assert "## Checks" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
+    """A bare Python, as where nothing but the checkout was brought along."""
+    packages = Path(__file__).parents[2] / "benchmarks"
+    command = [sys.executable, "-S", "-m", "sal_bench.gpu_check"]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(packages)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {sys.executable} lacks numpy, opencv-python-headless, typer, ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

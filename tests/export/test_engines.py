@@ -16,7 +16,7 @@ from sal_export.inspection import parse_layers
 from sal_export.options import ExportOptions
 from sal_export.pipeline import export_onnx
 from sal_runtime.backends.onnx_metadata import read_manifest
-from sal_runtime.errors import BackendError, InputError
+from sal_runtime.errors import BackendError, InputError, SourceError
 from sal_runtime.trt.building import network_layers
 from sal_runtime.trt.library import load_library
 from sal_runtime.trt.sidecar import read_record
@@ -113,6 +113,11 @@ def test_the_command_from_weights_to_engine(tmp_path: Path) -> None:
     made = {"compact-ema-fp16.engine", "compact-ema-fp16.engine.json", "compact-ema-fp16.onnx"}
     assert made <= {p.name for p in tmp_path.iterdir()}
     assert "by tensorrt_rtx" in flat(done.stdout)
+    assert "of the engine not run: there is no GPU here; its .onnx: 3 frames, CC at least" in flat(done.stdout)
+    moved = tmp_path / "another folder" / "m.engine"
+    assert read_record(tmp_path / "compact-ema-fp16.engine").rebuild(moved) == (
+        f"sal-export --half --target tensorrt-rtx --parity-frames 3 --format engine -o '{moved}' --exist-ok"
+    )
     again = sal_export("--half", "--format", "engine", "--target", "tensorrt-rtx", cwd=tmp_path)
     assert again.returncode == 2
     assert "compact-ema-fp16.engine exists and is kept" in flat(again.stderr)
@@ -120,6 +125,7 @@ def test_the_command_from_weights_to_engine(tmp_path: Path) -> None:
 
 def test_the_command_from_an_artifact_needs_no_torch(tmp_path: Path) -> None:
     write_ema_artifact(tmp_path / "half.onnx", batch=-1)
+    (tmp_path / "text.onnx").write_text("no model")
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')")
     rtx = ("--target", "tensorrt-rtx")
     done = sal_export("half.onnx", "--format", "engine", *rtx, "--profile", "1:2:4", "--inspect", cwd=tmp_path)
@@ -129,6 +135,17 @@ def test_the_command_from_an_artifact_needs_no_torch(tmp_path: Path) -> None:
     for arguments, sentence in (
         (("half.onnx",), "half.onnx: is an artifact already; --format engine builds an engine from it"),
         (("half.engine",), "half.engine: is an engine already; --inspect prints its layers, sal-run runs it"),
+        (("half.onnx", "--precision", "int8"), "--precision is settled in half.onnx; name the weights to choose"),
+        (("half.onnx", "--format", "engine", "--imgsz", "96", "128"), "--imgsz is settled in half.onnx"),
+        (
+            ("half.onnx", "--format", "engine", "--device", "cpu"),
+            "an engine is for a GPU: --device cuda or cuda:N",
+        ),
+        (("half.onnx", "--format", "engine", "--parity-source", "no.mp4"), "no.mp4: there is no such file"),
+        (("text.onnx", "--inspect"), "text.onnx: cannot open it: not an ONNX model"),
+        (("--workspace", "64"), "--workspace is for engines: add --format engine"),
+        (("--calib", "clip.mp4"), "--calib is for --precision int8 and fp8, not fp32"),
+        (("--half", "--precision", "int8"), "give one of --precision, --half and --int8"),
         (("half.onnx", "--format", "plan"), "there is no format 'plan'; choose from onnx, engine, or onnx,engine"),
         (("half.onnx", "--format", "engine", "--target", "cpu"), "--target tensorrt or tensorrt-rtx, not cpu"),
         (("half.onnx", "--format", "engine", *rtx, "--profile", "4:1:4"), "MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX"),
@@ -140,6 +157,30 @@ def test_the_command_from_an_artifact_needs_no_torch(tmp_path: Path) -> None:
         failed = sal_export(*arguments, "--exist-ok", cwd=tmp_path)
         assert failed.returncode == 2, arguments
         assert sentence in flat(failed.stderr), failed.stderr
+
+
+def test_a_clip_that_cannot_be_read_is_told_before_the_build(tmp_path: Path) -> None:
+    write_ema_artifact(tmp_path / "half.onnx")
+    told: list[str] = []
+    options = EngineOptions(parity_source=str(tmp_path / "no.mp4"))
+    with pytest.raises(SourceError, match=r"no\.mp4: there is no such file"):
+        export_engine(
+            tmp_path / "half.onnx", tmp_path / "half.engine", load_library("tensorrt_rtx"), options,
+            on_build=lambda phase, done, total: told.append(phase),
+        )  # fmt: skip
+    assert told == []
+
+
+def test_an_engine_is_meant_where_its_name_says_so_and_a_look_leaves_nothing(tmp_path: Path) -> None:
+    write_ema_artifact(tmp_path / "half.onnx")
+    done = sal_export("half.onnx", "-o", "other.engine", "--target", "tensorrt-rtx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_record(tmp_path / "other.engine").onnx == "half.onnx"
+    before = sorted(tmp_path.iterdir())
+    look = sal_export("--inspect", "--target", "tensorrt-rtx", cwd=tmp_path)
+    assert look.returncode == 0, look.stderr
+    assert "compact-ema-fp32.onnx as tensorrt_rtx reads it" in flat(look.stdout)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_layers_of_a_graph_can_be_printed(tmp_path: Path) -> None:

@@ -169,7 +169,27 @@ def test_wrong_arguments(model: Path, tmp_path: Path) -> None:
     )
 
 
+def test_options_that_would_do_nothing(model: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi")
+    assert refused(tmp_path, model, "--source", clip, "--bits", 16) == "--bits is for --save-maps"
+    assert refused(tmp_path, model, "--source", clip, "--fps", 5) == (
+        f"--fps is for pictures; {clip} has a rate of its own, 12.5"
+    )
+    picture = tmp_path / "1.png"
+    cv2.imwrite(str(picture), grey(5))
+    assert refused(tmp_path, picture, "--source", picture) == (
+        f"{picture} is no model (.onnx, .engine); a pattern wants quotes: --source 'frames/*.jpg'"
+    )
+    assert refused(tmp_path, model, "--source", clip, "--resume", tmp_path / "no.npz") == (
+        f"{tmp_path / 'no.npz'}: there is no such file; --save-state makes one"
+    )
+    assert refused(tmp_path, model, "--source", clip, "--resume", clip) == (
+        f"{clip}: not a state that --save-state kept, or damaged"
+    )
+
+
 def test_wrong_sources(model: Path, tmp_path: Path) -> None:
+    assert refused(tmp_path, model, "--source", "").startswith("the source is empty; name a file")
     out = tmp_path / "out.mp4"
     (tmp_path / "empty").mkdir()
     assert "gives no pictures" in refused(tmp_path, model, "--source", tmp_path / "empty", "--save", out)
@@ -193,6 +213,7 @@ def test_wrong_sources(model: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_models(tmp_path: Path) -> None:
+    assert refused(tmp_path, tmp_path, "--source", "demo").endswith("is a folder; a model is a file, .onnx or .engine")
     write_ema_artifact(tmp_path / "bare.onnx", manifest=None)
     assert "without a sal-edge manifest" in refused(tmp_path, tmp_path / "bare.onnx", "--source", "demo")
     (tmp_path / "broken.onnx").write_bytes(b"\x08\x07 nonsense")

@@ -210,15 +210,15 @@ def test_auto_picks_by_measurement_and_says_why(artifact: Path, monkeypatch: pyt
     monkeypatch.setattr("sal_runtime.backends.measured.rows", lambda: ROWS)
     both, here = ["onnxruntime", "openvino"], "x86 avx512-bf16"
     assert choose_measured("salgan", "int8", both, here) == Choice(
-        "openvino", "measured 40 ms a frame against 57 with onnxruntime on x86 avx512-bf16"
+        "openvino", "40 ms a frame against 57 with onnxruntime in our table (x86 avx512-bf16)"
     )
     assert choose_measured("compact", "fp32", both, here).backend == "onnxruntime"
     alone = choose_measured("salgan", "int8", ["onnxruntime"], here)
     assert alone.backend == "onnxruntime"
     assert alone.why.endswith("; faster: pip install 'sal-edge[openvino]'")
     near = choose_measured("salgan", "int8", both, "x86 avx2")
-    assert near.why.endswith("on x86 avx512-bf16, a x86 avx2 was not measured")
-    assert choose_measured("salgan", "int8", both, "aarch64").why.startswith("the default: salgan in int8 was not")
+    assert near.why.endswith("in our table (x86 avx512-bf16; a x86 avx2 was not measured)")
+    assert choose_measured("salgan", "int8", both, "aarch64").why.endswith("salgan in int8 is not in our table")
     assert rows_for("salgan", "int8", "aarch64") == ([], "")
     assert choose(artifact, Options()).backend == "onnxruntime", "the tiny network was never measured"
 

@@ -217,3 +217,16 @@ def test_memory_stays_flat_over_ten_thousand_steps(artifact: Path) -> None:
 def resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def test_an_engine_that_is_closed_takes_its_streams_along(artifact: Path) -> None:
+    with Engine.open(artifact) as engine:
+        left, right = engine.stream(), engine.stream()
+        value(left, 255)
+        left.close()
+        left.close()
+        assert value(right, 255) == pytest.approx(1.0), "the other goes on"
+        with pytest.raises(InputError, match="this session has been closed; start another stream"):
+            left.step(grey(0))
+    with pytest.raises(InputError, match="this session has been closed"):
+        right.step(grey(0))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 
 from sal_runtime.atomic import aside
 from sal_runtime.errors import CheckpointError
@@ -37,6 +38,17 @@ def save_checkpoint(
         partial.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
+def unfinished(path: Path) -> str:
+    """How far the training of a checkpoint came, in words; empty where it came to its end, or nothing is known.
+
+    Raises:
+        CheckpointError: see :func:`load_checkpoint`.
+    """
+    notes = json.loads(_read(path)[0].get(NOTES_KEY, "{}"))
+    done, total = notes.get("epoch"), notes.get("epochs")
+    return "" if done is None or total is None or done >= total else f"{done} of {total} epochs"
+
+
 def load_checkpoint(path: Path, config: NetworkConfig | None = None) -> RecurrentNetwork:
     """The network of a checkpoint, in evaluation mode, in float32.
 
@@ -48,20 +60,25 @@ def load_checkpoint(path: Path, config: NetworkConfig | None = None) -> Recurren
     Raises:
         CheckpointError: the file is absent, damaged, carries no configuration, or does not fit it or ``config``.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except FileNotFoundError as exc:
-        raise CheckpointError(f"{path}: there is no such file") from exc
-    except (safetensors.SafetensorError, OSError) as exc:
-        raise CheckpointError(f"{path}: not a safetensors file, or damaged ({exc})") from exc
+    metadata, tensors = _read(path)
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path}: carries no sal-edge configuration; make checkpoints with sal-train")
     own = NetworkConfig.from_json(metadata[CONFIG_KEY], str(path))
     network = build_network(own if config is None else dataclasses.replace(config, width=own.width))
     fill(network, tensors, str(path))
     return network.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The metadata and the tensors of a file."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as exc:
+        raise CheckpointError(f"{path}: there is no such file") from exc
+    except (safetensors.SafetensorError, OSError) as exc:
+        told = "a folder" if path.is_dir() else f"not a safetensors file, or damaged ({exc})"
+        raise CheckpointError(f"{path}: {told}; weights come from sal-train (.safetensors) or a release (.pt)") from exc
 
 
 def fill(network: RecurrentNetwork, tensors: Mapping[str, object], where: str) -> None:

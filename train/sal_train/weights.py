@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sal_train.checkpoint import load_checkpoint
+from sal_train.checkpoint import load_checkpoint, unfinished
 from sal_train.models import RecurrentNetwork, named_config
 from sal_train.released import import_released
 
@@ -21,7 +21,8 @@ def load_weights(path: Path, config: str | None = None) -> tuple[RecurrentNetwor
             that takes the same tensors. Naming the checkpoint's own leaves it as it was trained, its alpha too.
 
     Returns:
-        the network in evaluation mode; ``checkpoint`` (the file's name) and, where it differs, ``trained_as``.
+        the network in evaluation mode; ``checkpoint`` (the file's name) and, where there is something to say,
+        ``trained_as`` (another configuration) and ``unfinished`` (how far its training came).
 
     Raises:
         CheckpointError: the file cannot be used, or its tensors do not fit the configuration.
@@ -32,6 +33,8 @@ def load_weights(path: Path, config: str | None = None) -> tuple[RecurrentNetwor
     if path.suffix.lower() in RELEASED:
         return import_released(path, asked), origin
     network = load_checkpoint(path)
+    if told := unfinished(path):
+        origin["unfinished"] = told
     if asked is None or asked.name == network.config.name:
         return network, origin
     return load_checkpoint(path, asked), {**origin, "trained_as": network.config.name}

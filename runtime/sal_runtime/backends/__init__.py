@@ -120,6 +120,8 @@ def open_backend(path: Path, name: str = "auto", options: Options | None = None)
         InputError: there is no backend of that name.
     """
     options = options or Options()
+    if path.is_dir():
+        raise ArtifactError(f"{path}: is a folder; a model is a file, .onnx or .engine")
     if not path.is_file():
         raise ArtifactError(f"{path}: there is no such file; sal-export makes one")
     if name == "auto":

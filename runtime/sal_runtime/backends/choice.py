@@ -40,6 +40,8 @@ def choose(path: Path, options: Options) -> Choice:
     if len(readers) == 1:
         return Choice(readers[0], f"it reads {path.suffix}")
     if options.device != "cpu":
+        if options.allow_cpu_fallback:
+            return Choice("onnxruntime", f"for {options.device}, the one that can fall back to the CPU")
         if _installed("tensorrt"):
             return Choice("tensorrt", f"for {options.device}; its engine is built on first use")
         return Choice("onnxruntime", f"for {options.device}, where TensorRT is not installed")
@@ -55,24 +57,24 @@ def choose_measured(network: str | None, precision: str, installed: list[str], p
 
     Args:
         network: the architecture, from the manifest.
-        precision: the artifact's.
+        precision: the artifact's; fp16 is computed in fp32 on a CPU.
         installed: backends, the default first.
         processor: its kind; by default this machine's.
     """
     processor = processor or processor_kind()
-    rows, where = rows_for(network, precision, processor)
+    rows, where = rows_for(network, "fp32" if precision == "fp16" else precision, processor)
     best: dict[str, float] = {}
     for row in rows:
         best[row.engine] = min(row.ms, best.get(row.engine, row.ms))
     ranked = sorted((name for name in best if name in installed), key=best.__getitem__)
     if not ranked:
-        return Choice(installed[0], f"the default: {network or 'this network'} in {precision} was not measured here")
+        return Choice(installed[0], f"the default: {network or 'this network'} in {precision} is not in our table")
     first, others = ranked[0], sorted((name for name in best if name != ranked[0]), key=best.__getitem__)
     told = ", ".join(f"{best[first]:.3g} ms a frame against {best[name]:.3g} with {name}" for name in others[:1])
     faster = [name for name in others if name not in installed and best[name] < best[first]]
     missing = f"; faster: pip install 'sal-edge[{faster[0]}]'" if faster else ""
-    place = "" if where == processor else f", a {processor} was not measured"
-    return Choice(first, f"measured {told or 'alone'} on {where}{place}{missing}")
+    place = where if where == processor else f"{where}; a {processor} was not measured"
+    return Choice(first, f"{told or 'the only one'} in our table ({place}){missing}")
 
 
 def _installed(backend: str) -> bool:

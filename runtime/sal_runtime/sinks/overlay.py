@@ -97,7 +97,8 @@ class OverlayVideo:
             )
 
     def _why(self) -> str:
-        return ", the disk is full" if shutil.disk_usage(self._final.absolute().parent).free < _SPARE_BYTES else ""
+        usage = shutil.disk_usage(self._final.absolute().parent)  # of no size where files are not kept, such as /proc
+        return ", the disk is full" if usage.total and usage.free < _SPARE_BYTES else ""
 
 
 class OverlayPicture:

@@ -88,6 +88,8 @@ def open_source(text: str, options: SourceOptions | None = None) -> Source:
     """
     # Imported here so that each kind's needs (a demo's photographs, say) stay its own.
     options = options or SourceOptions()
+    if not text.strip():
+        raise SourceError("the source is empty; name a file, a folder, a camera, an address or demo")
     if text.lower().startswith("file://"):
         text = unquote(urlsplit(text).path)
     if text == "demo":

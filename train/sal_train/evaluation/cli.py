@@ -127,8 +127,8 @@ def score(
     with opened.engine:
         for session in start_sessions(opened, options.alphas):
             session.close()  # asked for now, so that a wrong alpha is told before any file's folder is made
-        if opened.manifest.random_weights:
-            warn(f"{opened.manifest.model} has random weights: its scores mean nothing")
+        if opened.manifest.caution:
+            warn(opened.manifest.caution)
         if options.alphas and all(clip.frames == 1 for clip in clips):
             warn("every clip is a single frame, where nothing is remembered: alpha changes nothing")
         for path in (json_file, csv_file):

@@ -263,6 +263,7 @@ class Training:
         path = self._options.out / f"{self._recipe.config}.safetensors"
         if self._fabric.is_global_zero:
             notes = {"recipe": self._recipe.model_dump(), "step": self._progress.step, "epoch": self._progress.epoch}
+            notes["epochs"] = self._recipe.epochs
             if self.history and self.history[-1]:
                 notes["validation"] = self.history[-1]
             save_checkpoint(self.result, path, notes, exist_ok=True)
