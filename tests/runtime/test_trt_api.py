@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sal_runtime
+from tiny import SHARED
 
 ROOT = Path(sal_runtime.__file__).parent
 RTX = ROOT / "trt" / "rtx.py"
@@ -100,3 +101,15 @@ def test_the_record_is_what_the_installed_library_has() -> None:
     for owner, members in ENUMS.items():
         for member, versions in members.items():
             assert hasattr(getattr(trt, owner), member) == ("rtx-1.7" in versions), f"{owner}.{member}"
+
+
+@pytest.mark.skipif(not (SHARED / "tensorrt-api").is_dir(), reason="the whole interfaces are not beside this checkout")
+def test_the_record_is_an_extract_of_the_whole_interfaces() -> None:
+    for version in EVERY:
+        whole = json.loads((SHARED / "tensorrt-api" / f"{version}.json").read_text(encoding="utf-8"))
+        for owner, members in CLASSES.items():
+            recorded = {member for member, versions in members.items() if version in versions}
+            assert recorded == set(whole.get(owner, {}).get("attrs", ())), f"{owner} in {version}"
+        for owner, members in ENUMS.items():
+            recorded = {member for member, versions in members.items() if version in versions}
+            assert recorded == set(whole.get(owner, {}).get("enum", ())), f"{owner} in {version}"
