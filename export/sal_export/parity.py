@@ -51,9 +51,10 @@ TOLERANCES = {
 GPU_TOLERANCES = {**TOLERANCES, "fp32": Tolerance(error=1e-3, state=1e-3)}
 """On a GPU: float32 sums there run in another order, and by other algorithms, than on a CPU."""
 
-GATED = Tolerance(error=2e-4, state=5e-3)
+GATED = Tolerance(error=2e-3, state=2e-2, cc=0.9999)
 """For a ConvLSTM in float32 on a CPU. Its gates saturate on sums of thousands of products: with random weights
-PyTorch's own float32 is off its float64 by 1.9e-5 in the map and 5.6e-4 in the state after one step of ``salclstm30``.
+PyTorch's own float32 is off its float64 by 1.9e-5 in the map and 5.6e-4 in the state after one step of ``salclstm30``,
+and its memory keeps adding up what was rounded.
 """
 
 RESIZED = Tolerance(error=5e-3, cc=0.9999)

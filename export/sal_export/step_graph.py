@@ -82,13 +82,15 @@ class _Step(nn.Module):
 
 @contextlib.contextmanager
 def _quietly():  # type: ignore[no-untyped-def]
-    """Keep the tracer's progress and its notes on its own internals away from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the tracer's progress and its notes on its own internals away from the user; what fails is said by us."""
+    loggers = [logging.getLogger("torch.onnx"), logging.getLogger("onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

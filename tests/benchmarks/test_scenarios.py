@@ -237,6 +237,11 @@ def test_the_command_and_its_comparison(tmp_path: Path) -> None:
     assert "undecided" in done.stdout
 
 
+def test_pictures_are_made_to_fit_what_takes_one_size_only() -> None:
+    own = Held([np.zeros((36, 64, 3), np.uint8)], "one picture", 5).sized(18, 32)
+    assert (own.pictures[0].shape, own.told, own.position) == ((18, 32, 3), "one picture, made 32x18", 5)
+
+
 @pytest.mark.parametrize("sink", ["overlay", "maps"])
 def test_end_to_end(tmp_path: Path, sink: str) -> None:
     write_ema_artifact(tmp_path / "m.onnx")
@@ -251,6 +256,7 @@ def test_end_to_end(tmp_path: Path, sink: str) -> None:
     assert set(whole.stages) == {"decode", "prepare", "compute", "publish"}
     assert all(len(values) == 6 for turn in whole.rounds for values in (turn.samples, *turn.stages.values()))
     assert "over_the_model" in report.options
+    assert report.warnings[-1] == "a run has 6 frames, of which opening and closing files is a large part"
     assert sorted(tmp_path.iterdir()) == before, "what a run wrote is gone"
 
 
@@ -264,6 +270,12 @@ def test_end_to_end(tmp_path: Path, sink: str) -> None:
         (("{model}", "--end-to-end"), "name it with --source FILE"),
         (("{model}", "{model}"), "is named twice"),
         (("compare", "none.json", "none.json"), "none.json: cannot be read as a report"),
+        (("{model}", "--streams", "4"), "--streams is for --scenario batch"),
+        (("{model}", "--rate", "25"), "--rate is for --scenario stream"),
+        (("{model}", "--sink", "maps"), "--sink is for --end-to-end"),
+        (("{model}", "--end-to-end", "--scenario", "stream"), "--end-to-end is a scenario of its own"),
+        (("peers", "{model}"), "m.onnx is an artifact; the peers start from weights (.safetensors, .pt)"),
+        (("peers", "--device", "cuda:1"), "the peers meet on cpu or cuda, not 'cuda:1'"),
         (("peers", "--config", "salema99"), "there is no configuration 'salema99'"),
     ],
 )

@@ -16,6 +16,7 @@ from sal_export.options import ExportOptions
 from sal_export.parity import Tolerance, carry_schedule, check_parity, parity_frames, require_parity
 from sal_export.pipeline import export_onnx, load_network
 from sal_runtime import Engine
+from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import CheckpointError, InputError, ParityError, SourceError
 from sal_train.checkpoint import save_checkpoint
 from sal_train.models import CONFIGS, RecurrentNetwork, build_network, named_config
@@ -161,6 +162,18 @@ def sal_export(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
+def test_weights_of_a_training_that_was_stopped_say_so(tmp_path: Path) -> None:
+    network = small("salema30")
+    for name, epoch in (("stopped", 2), ("whole", 5)):
+        save_checkpoint(network, tmp_path / f"{name}.safetensors", {"epoch": epoch, "epochs": 5})
+    whole, stopped = (load_network(tmp_path / f"{name}.safetensors", None)[1] for name in ("whole", "stopped"))
+    assert "unfinished" not in whole
+    assert stopped["unfinished"] == "2 of 5 epochs"
+    export_onnx(network, tmp_path / "m.onnx", dataclasses.replace(SMALL, parity_frames=2), stopped)
+    told = read_manifest(tmp_path / "m.onnx").caution
+    assert told == "salema30 is of a training that was stopped: 2 of 5 epochs"
+
+
 def test_the_command(tmp_path: Path) -> None:
     save_checkpoint(small("salema30"), tmp_path / "c.safetensors")
     out = tmp_path / "m.onnx"
@@ -179,6 +192,10 @@ def test_the_command(tmp_path: Path) -> None:
     )
     done = sal_export(tmp_path / "c.safetensors", "--imgsz", 33, 48, "-o", tmp_path / "n.onnx")
     assert (done.returncode, done.stderr) == (2, "error: the height 33 is not a multiple of 16; the nearest is 32\n")
+    done = sal_export(tmp_path / "c.safetensors", *size, "--opset", 99, "-o", tmp_path / "n.onnx")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the operator set 99 cannot be written, this PyTorch gives ")
+    assert done.stderr.count("\n") == 1
     done = sal_export("--config", "salema31")
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no configuration 'salema31'; choose from")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.engine import Engine
@@ -24,28 +25,10 @@ class OurStepper:
         self._session.reset()
 
 
-def open_ours(
-    path: Path,
-    threads: int | None,
-    backend: str,
-    precision: str = "auto",
-    device: str = "cpu",
-    graphs: bool = True,
-    device_api: str = "cuda.core",
-) -> OurStepper:
-    """The artifact in one of our backends.
+def open_ours(path: Path, threads: int | None, **options: Any) -> OurStepper:
+    """The artifact in one of our backends; ``options`` are those of ``Engine.open``.
 
     Raises:
-        SalError: this installation has no such backend, or it knows no such precision.
+        SalError: this installation has no such backend, or it does not know what was asked.
     """
-    return OurStepper(
-        Engine.open(
-            path,
-            backend=backend,
-            threads=threads,
-            precision=precision,
-            device=device,
-            graphs=graphs,
-            device_api=device_api,
-        )
-    )
+    return OurStepper(Engine.open(path, threads=threads, **options))

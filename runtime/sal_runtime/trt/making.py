@@ -117,11 +117,13 @@ def gpu_here(index: int = 0, api: str = "cuda.core") -> Iterator[Gpu | None]:
     Raises:
         SalError: the device API is unknown or not installed; there are GPUs, but not one of that number.
     """
+    queue = None
     try:
         queue = open_queue(index, api)
     except BackendError:
         if index:
             raise
+    if queue is None:
         yield None
         return
     try:
