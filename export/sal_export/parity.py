@@ -57,6 +57,10 @@ PyTorch's own float32 is off its float64 by 1.9e-5 in the map and 5.6e-4 in the 
 and its memory keeps adding up what was rounded.
 """
 
+UNBOUND = Tolerance()
+"""For random weights in eight bits: their maps are noise about a constant, which eight bits do not keep. They serve
+timing, so they are measured and not refused."""
+
 RESIZED = Tolerance(error=5e-3, cc=0.9999)
 """For a float32 graph that resizes by itself: see :mod:`sal_export.area`."""
 
@@ -192,6 +196,8 @@ def tolerance_of(manifest: Manifest, on_gpu: bool = False) -> Tolerance:
     bound = (GPU_TOLERANCES if on_gpu else TOLERANCES)[manifest.precision]
     gated = bool(manifest.states) and manifest.alpha is None
     bound = GATED if gated and bound is TOLERANCES["fp32"] else bound
+    if manifest.random_weights and manifest.precision in ("int8", "fp8"):
+        return UNBOUND
     # A grey level that is rounded to the other side is no fault of the graph, and passes no bound on single values.
     return RESIZED if manifest.resizes and bound.error is not None else bound
 

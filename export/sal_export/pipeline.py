@@ -137,7 +137,7 @@ def export_onnx(
             backend=options.parity_backend or _runner(options.target),
             on_frame=on_frame,
         )
-        require_parity(parity, str(path))
+        require_parity(parity, path.name)
         manifest = dataclasses.replace(manifest, parity=parity.to_dict())
         step_graph.attach(model, manifest)
         onnx.save(model, str(partial))

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from sal_export.parity import Parity
+from sal_export.parity import UNBOUND, Parity
 from sal_runtime.console import out
 from sal_runtime.manifest import Manifest
 from sal_runtime.trt.building import Layer
@@ -122,6 +122,8 @@ def _add_parity(table: Table, parity: Parity) -> None:
         "", f"KL at most {worst['max_kl']:.1e}, state off by at most {worst['max_state_drift']:.1e} of its peak"
     )
     table.add_row("drift", _drift(parity))
+    if parity.tolerance == UNBOUND:
+        table.add_row("", "held to nothing: maps of random weights are noise, which eight bits do not keep")
 
 
 def _drift(parity: Parity) -> str:

@@ -302,3 +302,13 @@ def test_calibrated_on_one_clip_and_checked_on_another(tmp_path: Path) -> None:
     assert min(parity.cc) >= 0.99
     assert not manifest.provenance["quantisation"]["calibration"]["source"].endswith("mirrored")
     assert np.isfinite(parity.state).all()
+
+
+def test_random_weights_in_int8_are_made_for_timing_and_held_to_nothing(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    noise = build_network(dataclasses.replace(named_config("salclstm30"), width=0.05)).eval()
+    with pytest.raises(ParityError, match=r"m\.onnx does not compute what its network computes"):
+        export_onnx(noise, tmp_path / "m.onnx", SMALL)
+    _, parity = export_onnx(noise, tmp_path / "m.onnx", SMALL, {"random_weights": True})
+    assert min(parity.cc) < 0.99
+    assert parity.fault() is None
