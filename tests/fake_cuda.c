@@ -63,8 +63,9 @@ R cuDevicePrimaryCtxRelease_v2(int d) { return OK; }
 R cuDevicePrimaryCtxGetState(int d, unsigned *f, int *a) { *f = 0; *a = 1; return OK; }
 R cuCtxSetCurrent(void *c) { device_context_set = c != NULL; return OK; }
 R cuCtxGetCurrent(void **c) { *c = device_context_set ? &context_object : NULL; return OK; }
-R cuCtxPushCurrent_v2(void *c) { device_context_set = 1; return OK; }
-R cuCtxPopCurrent_v2(void **c) { *c = &context_object; return OK; }
+int fake_contexts_pushed = 0;
+R cuCtxPushCurrent_v2(void *c) { device_context_set = 1; fake_contexts_pushed++; return OK; }
+R cuCtxPopCurrent_v2(void **c) { *c = &context_object; fake_contexts_pushed--; return OK; }
 R cuCtxGetDevice(int *d) { *d = 0; return OK; }
 R cuCtxGetDevice_v2(int *d, void *c) { *d = 0; return OK; }
 R cuCtxGetId(void *c, P *id) { *id = 1; return OK; }

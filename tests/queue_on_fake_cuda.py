@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
 
 import numpy as np
@@ -58,6 +59,22 @@ if queue.has_graphs:
         queue.synchronize()
         assert (received == value).all(), "a replay copies what is there now"
     assert inside == [outside], "an engine's work is captured on the same stream"
+
+    def failing() -> None:
+        queue.upload(memory, sent)
+        raise BackendError("the engine refused")
+
+    told = ""
+    try:
+        queue.record(failing)
+    except BackendError as exc:
+        told = str(exc)
+    assert told == "the engine refused", "what failed is told, not what follows from it"
+    assert queue.handle == outside
+    sent[...] = 6.0
+    queue.record(work)()
+    queue.synchronize()
+    assert (received == 6.0).all(), "the stream records again"
 else:
     try:
         queue.record(lambda: None)
@@ -72,4 +89,6 @@ for attempt in (lambda: queue.allocate(1 << 40), lambda: open_queue(3, sys.argv[
 held.close()
 queue.close()
 queue.close()
+pushed = ctypes.c_int.in_dll(ctypes.CDLL("libcuda.so.1"), "fake_contexts_pushed").value
+assert pushed == 0, "every context that was pushed is popped"
 sys.stdout.write("done\n")

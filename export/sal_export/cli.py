@@ -153,7 +153,7 @@ def sal_export(
     profiles = tuple(map(parse_profile, profile or ()))
     engine_options = EngineOptions(
         BuildOptions(workspace, opt_level, profiles, version_compatible, hardware_compatible, tf32),
-        device, device_api, parity_source, parity_frames, exist_ok, () if given else engine_command(context),
+        device, device_api, parity_source, parity_frames, exist_ok, engine_command(context),
     )  # fmt: skip
     library = load_library("tensorrt_rtx" if aim == "tensorrt-rtx" else "tensorrt") if building or inspect else None
     if given and checkpoint is not None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sal_export.parity import FRAMES, Parity, check_parity, parity_frames, require_parity
-from sal_runtime.arrays import Pixels
 from sal_runtime.atomic import claim, writing
 from sal_runtime.backends import Backend, OnBuild, Options, open_backend, silent
 from sal_runtime.backends.onnx_metadata import read_manifest
@@ -70,7 +69,7 @@ def export_engine(
         claim(path, options.exist_ok)
     # Before the build, which may take minutes that a clip that cannot be read would waste.
     size = read_manifest(onnx).frame_size
-    frames = parity_frames(options.parity_source, options.parity_frames, *size)
+    parity_frames(options.parity_source, 1, *size)
     with (
         gpu_here(device_index(options.device), options.device_api) as gpu,
         writing(engine),
@@ -78,7 +77,7 @@ def export_engine(
     ):
         made = Path(folder) / engine.name
         record = make_engine(onnx, made, library, gpu, options.build, on_phase=on_build, made_by=options.made_by)
-        parity = None if gpu is None else _prove(onnx, made, library, options, frames, reference, on_frame)
+        parity = None if gpu is None else _prove(onnx, made, library, options, size, reference, on_frame)
         if parity is not None:
             require_parity(parity, str(engine))
             record = dataclasses.replace(record, manifest=dataclasses.replace(record.manifest, parity=parity.to_dict()))
@@ -95,7 +94,7 @@ def _prove(
     engine: Path,
     library: Library,
     options: EngineOptions,
-    frames: list[Pixels],
+    size: tuple[int, int],
     reference: Backend | None,
     on_frame: Callable[[], None],
 ) -> Parity:
@@ -105,7 +104,7 @@ def _prove(
         return check_parity(
             against,
             engine,
-            frames,
+            parity_frames(options.parity_source, options.parity_frames, *size),
             public_name(options.parity_source),
             backend="tensorrt-rtx" if library.rtx else "tensorrt",
             on_frame=on_frame,

@@ -18,7 +18,7 @@ from sal_export.fold import fold_batch_norm, fold_upsampling, is_foldable
 from sal_export.fold_choice import choose_fold
 from sal_export.half import activation_peaks, rescale, to_half
 from sal_export.options import PRECISIONS, TARGETS, ExportOptions, for_tensorrt
-from sal_export.parity import Parity, check_parity, parity_frames, require_parity, sized, tolerance_of
+from sal_export.parity import Parity, check_parity, parity_frames, require_parity, sized
 from sal_export.quantise import describe_quantisation, quantise
 from sal_export.trajectories import replay
 from sal_runtime import atomic
@@ -133,7 +133,6 @@ def export_onnx(
             partial,
             frames,
             public_name(options.parity_source),
-            tolerance_of(manifest),
             backend=options.parity_backend or _runner(options.target),
             on_frame=on_frame,
         )

@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,10 @@ def aside(path: Path, exist_ok: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within the block no other process is in a block of the same path; where files cannot be locked, hope.
+
+    ``on_wait`` is called once where another one is in it.
 
     The lock is a file beside it, which stays: removing it would let two in.
     """
@@ -116,8 +118,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
         return
     with handle:
-        with contextlib.suppress(OSError):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
         yield
 
 

@@ -126,7 +126,7 @@ def sal_run(
     outputs = [path for path in written if path is not None]
     _require_distinct(outputs, source)
     with contextlib.ExitStack() as stack:
-        with build_progress() as on_build:  # which Ctrl-C ends at once
+        with build_progress() as on_build:  # which Ctrl-C ends with its present step
             engine = stack.enter_context(
                 Engine.open(
                     model or default_model(),

@@ -9,6 +9,7 @@ In use::
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import weakref
@@ -124,11 +125,10 @@ class Engine:
 
     def close(self) -> None:
         """Release the engine and, before it, the streams that are still there."""
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._backend.close)
             for session in list(self._sessions):
-                session.close()
-        finally:
-            self._backend.close()
+                stack.callback(session.close)
 
     def __enter__(self) -> Engine:
         return self

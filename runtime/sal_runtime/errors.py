@@ -6,6 +6,7 @@
     ├── DataError           a dataset's folder or file that is missing, unreadable or unfit
     ├── CheckpointError     trained weights: damaged, unsafe, or not fitting their configuration
     ├── BackendError        an inference engine refused; the vendor's exception is the cause
+    │   └── NoGpu           this machine has none, or no driver for one
     ├── InputError          a frame or an argument that does not fit the model
     ├── SourceError         a video, folder or camera that cannot be read
     ├── OutputError         a file that cannot be written, or must not be overwritten
@@ -41,6 +42,10 @@ class DataError(SalError):
 
 class BackendError(SalError):
     """An inference engine could not open or run an artifact."""
+
+
+class NoGpu(BackendError):  # noqa: N818 - reads as what it is
+    """There is no GPU, or no driver; what is there and cannot be used is another error."""
 
 
 class InputError(SalError, ValueError):

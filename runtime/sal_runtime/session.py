@@ -8,6 +8,7 @@ tensors: the state lies in the backend's stream.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Session:
         self.last: Step | None = None
         self.steps = 0
         self._closed = False
+        self._lock = threading.Lock()  # so that nobody closes what another thread is stepping
         self._stream, self._detect_cuts = stream, detect_cuts
         self._alpha: float | None = None
         self.alpha = alpha
@@ -114,8 +116,7 @@ class Session:
     def step_batch(self, frames: Sequence[Pixels], timestamps: Sequence[float] | None = None) -> Floats:
         """Advance every slot by one frame; like :meth:`step`, returning float32 [B, H, W]."""
         began = time.perf_counter()
-        if self._closed:
-            raise InputError("this session has been closed; start another stream")
+        self._require_open()
         times = [None] * self.batch if timestamps is None else list(timestamps)
         if len(frames) != self.batch or len(times) != self.batch:
             raise InputError(
@@ -135,14 +136,17 @@ class Session:
             after.append(Slot(timestamp, (frame.shape[0], frame.shape[1]), None, shot))
             self._carry[index, 0] = 0.0 if restart else self._decay(slot, timestamp)
         prepared = time.perf_counter()
-        saliency: Floats = self._stream.step(self._frames, self._carry).copy()
+        with self._lock:
+            self._require_open()
+            saliency: Floats = self._stream.step(self._frames, self._carry).copy()
         done = time.perf_counter()
         self._slots = after
         self.steps += 1
         self.last = Step(tuple(self._carry[:, 0].tolist()), tuple(restarts), prepared - began, done - prepared)
         if not np.isfinite(saliency.sum()):
             # Not even carry = 0 forgets an infinity: 0 * inf is not a number.
-            self._stream.restore([state.input.zeros(self.batch) for state in self.manifest.states])
+            with self._lock:
+                self._stream.restore([state.input.zeros(self.batch) for state in self.manifest.states])
             self.reset()
             raise StateError(
                 f"the map is no longer finite at step {self.steps}, so the state was reset; if it happens again, "
@@ -158,7 +162,10 @@ class Session:
     def snapshot(self) -> Snapshot:
         """State, clocks and what cuts are told by, as of now, to be saved or given to :meth:`restore`."""
         slots = [Slot(s.timestamp, s.size, s.restart, s.shot) for s in self._slots]
-        return Snapshot(model_identity(self.manifest), self._stream.snapshot(), slots)
+        with self._lock:
+            self._require_open()
+            states = self._stream.snapshot()
+        return Snapshot(model_identity(self.manifest), states, slots)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot, with exactly the maps that would have followed it.
@@ -167,14 +174,21 @@ class Session:
             StateError: the snapshot is of another model or batch, or not finite.
         """
         snapshot.check(self.manifest, self.batch)
-        self._stream.restore(snapshot.states)
+        with self._lock:
+            self._require_open()
+            self._stream.restore(snapshot.states)
         self._slots = [Slot(s.timestamp, s.size, s.restart, s.shot) for s in snapshot.slots]
 
     def close(self) -> None:
         """Release the stream; twice does no harm. The engine does it too when it is closed."""
-        if not self._closed:
-            self._closed = True
-            self._stream.close()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._stream.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InputError("this session has been closed; start another stream")
 
     def _check_size(self, frame: Pixels) -> None:
         """Refuse another size than an artifact that resizes itself was made for: resizing twice would blur."""

@@ -16,6 +16,8 @@ class StopRequest:
     def __init__(self, insist: bool = True) -> None:
         """``insist=False``: no signal raises, where a library would swallow the exception."""
         self.requested = False
+        self.number: int | None = None
+        """The signal that came."""
         self._insisted = not insist
         self._before: dict[int, Any] = {}
 
@@ -34,4 +36,4 @@ class StopRequest:
         if self.requested and not self._insisted:
             self._insisted = True  # once: a third signal must not disturb the cleaning up after the second
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self.number = True, number

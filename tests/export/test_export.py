@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from sal_export.options import ExportOptions
-from sal_export.parity import Tolerance, carry_schedule, check_parity, parity_frames, require_parity
+from sal_export.parity import Tolerance, carry_schedule, check_parity, parity_frames, require_parity, tolerance_of
 from sal_export.pipeline import export_onnx, load_network
 from sal_runtime import Engine
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import CheckpointError, InputError, ParityError, SourceError
 from sal_train.checkpoint import save_checkpoint
+from sal_train.contract import describe
 from sal_train.models import CONFIGS, RecurrentNetwork, build_network, named_config
 from sal_train.models.recurrence import EMA
 from sal_train.torch_backend import TorchBackend
@@ -160,6 +161,19 @@ def test_checkpoints_and_configurations(tmp_path: Path) -> None:
 def sal_export(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sal_export", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+def test_no_gpu_is_asked_for_more_than_a_cpu() -> None:
+    bounds = {}
+    for name in ("salema30", "salclstm30"):
+        for size in (None, (64, 96)):
+            manifest = describe(small(name), "fp32", 32, 48, 1, {}, size)
+            cpu, gpu = tolerance_of(manifest), tolerance_of(manifest, on_gpu=True)
+            assert (gpu.error or 1.0) >= (cpu.error or 1.0)
+            assert (gpu.state or 1.0) >= (cpu.state or 1.0)
+            bounds[name, size] = cpu.error
+    assert bounds["salema30", None] == 1e-5
+    assert bounds["salclstm30", None] == 2e-3
 
 
 def test_weights_of_a_training_that_was_stopped_say_so(tmp_path: Path) -> None:

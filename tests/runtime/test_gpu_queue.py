@@ -75,7 +75,7 @@ def test_pycuda(tmp_path: Path) -> None:
 def test_without_a_driver_it_is_said() -> None:
     pytest.importorskip("cuda.core")
     done = use("cuda.core", None)
-    assert "BackendError: no GPU can be used (NVIDIA's driver)" in done.stderr
+    assert "NoGpu: no GPU can be used (NVIDIA's driver)" in done.stderr
 
 
 def test_names_of_devices_and_apis() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import subprocess
 import sys
-import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ import pytest
 from sal_runtime import Engine
 from sal_runtime.backends import Options
 from sal_runtime.backends.choice import choose
-from sal_runtime.backends.ort_cuda import OrtCudaStream, left_to_the_cpu
+from sal_runtime.backends.ort_cuda import OrtCudaStream, Pool, left_to_the_cpu
 from sal_runtime.backends.ort_session import open_session, settings
 from sal_runtime.errors import BackendError, InputError
+from sal_runtime.manifest import Manifest
 from sal_runtime.session import Session
 from tiny import grey, write_ema_artifact
 
@@ -89,11 +91,16 @@ def test_what_runs_on_the_cpu_is_seen(tmp_path: Path) -> None:
     assert "Cast" not in astray
 
 
-def test_the_state_swaps_restarts_and_serves_again(artifact: Path) -> None:
-    """The GPU's stream on buffers of the CPU: the same bindings, the same order."""
+def pool_on_the_cpu(artifact: Path, graphs: bool) -> tuple[Pool, Manifest]:
+    """The GPU's streams on buffers of the CPU: the same bindings, the same order."""
     session, manifest = open_session(artifact, settings("fp32"), ["CPUExecutionProvider"])
-    closed: list[OrtCudaStream] = []
-    stream = OrtCudaStream(session, manifest, 1, ("cpu", 0), (1, 2), threading.Lock(), closed.append)
+    return Pool(session, manifest, ("cpu", 0), graphs), manifest
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_the_state_swaps_and_can_be_kept(artifact: Path, graphs: bool) -> None:
+    pool, manifest = pool_on_the_cpu(artifact, graphs)
+    stream = OrtCudaStream(pool, 1)
     assert [float(np.abs(state).max()) for state in stream.snapshot()] == [0.0], "recording leaves no trace"
     runtime = Session(stream, manifest)
     assert [float(runtime.step(grey(v))[0, 0]) for v in (0, 255, 255)] == pytest.approx([0.0, 0.5, 0.75])
@@ -101,11 +108,36 @@ def test_the_state_swaps_restarts_and_serves_again(artifact: Path) -> None:
     assert float(runtime.step(grey(0))[0, 0]) == pytest.approx(0.375)
     runtime.restore(kept)
     assert float(runtime.step(grey(0))[0, 0]) == pytest.approx(0.375)
-    stream.close()
-    stream.close()
-    assert closed == [stream]
-    with pytest.raises(InputError, match="this stream has been closed; start another"):
-        stream.step(grey(0)[None], np.zeros((1, 1), np.float32))
-    stream.restart()
-    assert [float(np.abs(state).max()) for state in stream.snapshot()] == [0.0]
-    assert float(stream.step(grey(255)[None], np.zeros((1, 1), np.float32))[0, 0, 0]) == pytest.approx(1.0)
+
+
+def test_a_closed_streams_graphs_serve_the_next_and_the_old_handle_reaches_nothing(artifact: Path) -> None:
+    pool, _ = pool_on_the_cpu(artifact, graphs=True)
+    white, first = np.zeros((1, 1), np.float32), OrtCudaStream(pool, 1)
+    first.step(grey(255)[None], white)
+    buffers = first._buffers
+    first.close()
+    second = OrtCudaStream(pool, 1)
+    assert second._buffers is buffers
+    assert [float(np.abs(state).max()) for state in second.snapshot()] == [0.0]
+    first.close()
+    assert OrtCudaStream(pool, 1)._buffers is not buffers, "closed twice, given back once"
+    for late in (lambda: first.step(grey(0)[None], white), first.snapshot, lambda: first.restore([])):
+        with pytest.raises(InputError, match="this stream has been closed; start another"):
+            late()
+
+
+def test_the_engine_goes_with_its_last_stream(artifact: Path) -> None:
+    pool, _ = pool_on_the_cpu(artifact, graphs=True)
+    gone = weakref.ref(pool._session)
+    stream = OrtCudaStream(pool, 1)
+    OrtCudaStream(pool, 1).close()
+    gc.disable()
+    try:
+        pool.close()
+        assert gone() is not None
+        stream.close()
+        assert gone() is None, "nothing waits for the collector"
+    finally:
+        gc.enable()
+    with pytest.raises(InputError, match="this engine has been closed"):
+        OrtCudaStream(pool, 1)

@@ -1,6 +1,7 @@
 """Threading state through time, on an artifact whose values are worked out by hand."""
 
 import resource
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,24 @@ def test_an_engine_that_is_closed_takes_its_streams_along(artifact: Path) -> Non
             left.step(grey(0))
     with pytest.raises(InputError, match="this session has been closed"):
         right.step(grey(0))
+
+
+def test_closing_waits_for_the_step_under_way_in_another_thread(artifact: Path) -> None:
+    refused: list[str] = []
+    engine = Engine.open(artifact)
+    session, started = engine.stream(), threading.Event()
+
+    def camera() -> None:
+        try:
+            while True:
+                session.step(grey(255))
+                started.set()
+        except InputError as exc:
+            refused.append(str(exc))
+
+    thread = threading.Thread(target=camera)
+    thread.start()
+    assert started.wait(10)
+    engine.close()
+    thread.join(10)
+    assert refused == ["this session has been closed; start another stream"]

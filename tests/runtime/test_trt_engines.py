@@ -79,6 +79,8 @@ def test_the_command_that_builds_it_again(engine: Path) -> None:
         f"sal-export {onnx} --format engine --opt-level 5 --profile 1:2:4 --version-compatible "
         f"--hardware-compatible --tf32 -o '{engine.with_name('a b.engine')}' --exist-ok"
     )
+    second = dataclasses.replace(record, made_by=("sal-export", "half.onnx", "--device", "cuda:1", "--tf32"))
+    assert second.rebuild(engine).endswith(f"--workspace 64 --device cuda:1 -o {engine} --exist-ok")
     onnx.unlink()
     elsewhere = dataclasses.replace(record, made_by=("sal-export", "w.pt", "--config", "salema30"))
     assert elsewhere.rebuild(Path("m.engine")) == "sal-export w.pt --config salema30 -o m.engine --exist-ok"
@@ -142,6 +144,8 @@ def test_records_that_cannot_be_read(engine: Path) -> None:
         (json.dumps({**whole, "onnx": "../half.onnx"}), r"'\.\./half\.onnx' is no file name"),
         (json.dumps({**whole, "gpu": {"name": "Orin"}}), "the GPU is not described"),
         (json.dumps({**whole, "engine_sha256": 7}), "7 is no text"),
+        (json.dumps({**whole, "made_by": ["rm", "-rf", "/"]}), "it is another command that made it"),
+        (json.dumps({**whole, "made_by": "sal-export"}), "the command is no list of words"),
         (json.dumps({**whole, "manifest": {**whole["manifest"], "version": 7}}), "manifest version 7 is not 1"),
     ):
         path.write_text(text, encoding="utf-8")

@@ -57,7 +57,7 @@ def gpu_check(
     claim_files(folder, exist_ok)
     network, origin = load_network(checkpoint, None if checkpoint else config)
     with tempfile.TemporaryDirectory(prefix="sal-gpu-check-") as scratch:
-        os.environ.setdefault("XDG_CACHE_HOME", scratch)  # engines are built anew, and their building is in the report
+        os.environ["XDG_CACHE_HOME"] = scratch  # engines are built anew, and their building is in the report
         device, engine = ("cpu", "onnxruntime") if rehearse else ("cuda", backend)
         rig = Rig(network, origin, Path(scratch), source, device, engine, *imgsz, frames, steps, device_api)
         err.print("checks", style="dim")

@@ -16,7 +16,7 @@ import io
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class OrtCudaBackend:
                     onnxruntime.preload_dlls()  # CUDA and cuDNN where they came as Python packages
                 self._session, self.manifest = open_session(path, session, wanted)
         except ArtifactError as exc:
+            if exc.__cause__ is None:  # the file's fault, not the GPU's
+                raise
             raise BackendError(_off_the_gpu(provider, heard.text, first_line(exc.__cause__ or exc))) from exc
         if provider not in self._session.get_providers():
             raise BackendError(_off_the_gpu(provider, heard.text, "it cannot be loaded; is there a driver?"))
@@ -73,26 +75,16 @@ class OrtCudaBackend:
         self.name = f"onnxruntime {onnxruntime.__version__} {short}:{self._index}"
         self.name += "" if self._graphs else ", no CUDA graphs"
         self.note = ""
-        self._graph_ids: Iterator[int] = itertools.count(1)
-        self._lock = threading.Lock()
-        self._free: dict[int, list[OrtCudaStream]] = {}
+        self._pool = Pool(self._session, self.manifest, ("cuda", self._index), self._graphs)
 
     def stream(self, batch: int) -> OrtCudaStream:
-        """A stream of ``batch`` slots, its states zero; one that was closed serves again: graphs are never freed."""
-        if self._session is None:
-            raise InputError("this engine has been closed; open the artifact again")
-        free = self._free.setdefault(batch, [])
-        if free:
-            stream = free.pop()
-            stream.restart()
-            return stream
-        ids = (next(self._graph_ids), next(self._graph_ids)) if self._graphs else None
-        return OrtCudaStream(self._session, self.manifest, batch, ("cuda", self._index), ids, self._lock, free.append)
+        """A fresh stream of ``batch`` slots, its states zero."""
+        return OrtCudaStream(self._pool, batch)
 
     def close(self) -> None:
         """Let go of the engine; the memory goes with its last stream."""
         self._session = None
-        self._free.clear()
+        self._pool.close()
 
     def _provider_options(self, provider: str, options: Options) -> dict[str, str]:
         if provider == CUDA:
@@ -107,85 +99,46 @@ class OrtCudaBackend:
         return found
 
 
-class OrtCudaStream:
-    """Two sets of device values that swap roles; the picture goes in, the map comes out, nothing else moves."""
+class Buffers:
+    """What a step needs on the device: the picture, carry and map, two sets of states, a binding for either direction.
+
+    With CUDA graphs each direction has an id, under which ONNX Runtime records the first run.
+    """
 
     def __init__(
-        self,
-        session: Any,
-        manifest: Manifest,
-        batch: int,
-        where: tuple[str, int],
-        graph_ids: tuple[int, int] | None,
-        lock: threading.Lock,
-        on_close: Callable[[OrtCudaStream], None],
+        self, session: Any, manifest: Manifest, batch: int, where: tuple[str, int], graph_ids: tuple[int, int] | None
     ) -> None:
-        """Make all that a step needs, and record its graphs.
-
-        Args:
-            session: on that device.
-            manifest: what is allocated.
-            batch: slots.
-            where: ``cuda`` and the GPU's number.
-            graph_ids: one for either direction of the swap; None without CUDA graphs.
-            lock: the engine's: ONNX Runtime records graphs, and copies, for one thread at a time.
-            on_close: takes the stream when it is closed.
-        """
         self._session, self._manifest, self._batch, self._where = session, manifest, batch, where
-        self._lock, self._on_close, self._closed = lock, on_close, False
-        with lock:
-            self._frame, self._carry = self._value(manifest.frame), self._value(manifest.carry)
-            self._output = self._value(manifest.saliency)
-            first, second = ([self._value(state.input) for state in manifest.states] for _ in range(2))
-            self._states: StatePair[Any] = StatePair(
-                (first, second), lambda value: value.numpy(), lambda value, array: value.update_inplace(array)
-            )
-            self._bindings = [self._bind(manifest, first, second), self._bind(manifest, second, first)]
-            self._runs = [_run_options(graph_ids and graph_ids[turn]) for turn in range(2)]
-            if graph_ids is not None:
-                # The first run under an id captures its graph and may run it several times (onnxruntime 32243): here,
-                # on states that are wiped afterwards, and not in the user's first two frames.
-                for turn in range(2):
-                    self._run(turn)
-        self.restart()
+        self._frame, self._carry, self._output = map(self._value, (manifest.frame, manifest.carry, manifest.saliency))
+        first, second = ([self._value(state.input) for state in manifest.states] for _ in range(2))
+        self.states: StatePair[Any] = StatePair(
+            (first, second), lambda value: value.numpy(), lambda value, array: value.update_inplace(array)
+        )
+        self._bindings = [self._bind(manifest, first, second), self._bind(manifest, second, first)]
+        self._runs = [_run_options(graph_ids and graph_ids[turn]) for turn in range(2)]
+        if graph_ids is not None:
+            # The first run under an id captures its graph and may run it several times (onnxruntime 32243): here, on
+            # states that are wiped afterwards, and not in the user's first two frames.
+            for turn in range(2):
+                self._run(turn)
+        self.clear()
 
-    def restart(self) -> None:
-        """Zero both sides of the state, and serve again if closed."""
-        self._closed = False
-        with self._lock:
-            for side in self._states.sides:
-                for value, state in zip(side, self._manifest.states, strict=True):
-                    value.update_inplace(state.input.zeros(self._batch))
-            self._states.turn = 0
+    def clear(self) -> None:
+        """Zero both sides of the state."""
+        for side in self.states.sides:
+            for value, state in zip(side, self._manifest.states, strict=True):
+                value.update_inplace(state.input.zeros(self._batch))
+        self.states.turn = 0
 
     def step(self, frame: Pixels, carry: Floats) -> Floats:
-        """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
-        if self._closed:
-            raise InputError("this stream has been closed; start another")
-        with self._lock:
-            with failing_as("onnxruntime failed in a step"):
-                self._frame.update_inplace(np.ascontiguousarray(frame))
-                self._carry.update_inplace(np.ascontiguousarray(carry, np.float32))
-            self._run(self._states.turn)
-            self._states.swap()
-            result: Floats = self._output.numpy()
+        """Advance by one frame."""
+        with failing_as("onnxruntime failed in a step"):
+            self._frame.update_inplace(np.ascontiguousarray(frame))
+            self._carry.update_inplace(np.ascontiguousarray(carry, np.float32))
+        self._run(self.states.turn)
+        self.states.swap()
+        result: Floats = self._output.numpy()
         return result
-
-    def snapshot(self) -> list[Floats]:
-        """Copies of the state that the next step will read."""
-        with self._lock:
-            return self._states.snapshot()
-
-    def restore(self, states: Sequence[Floats]) -> None:
-        """Overwrite the state that the next step will read."""
-        with self._lock:
-            self._states.restore([np.ascontiguousarray(state, np.float32) for state in states])
-
-    def close(self) -> None:
-        """Give the buffers, and the graphs that were recorded on them, back to the engine; twice does no harm."""
-        if not self._closed:
-            self._closed = True
-            self._on_close(self)
 
     def _run(self, turn: int) -> None:
         with failing_as("onnxruntime failed in a step"):
@@ -208,6 +161,78 @@ class OrtCudaStream:
             binding.bind_ortvalue_input(state.input.name, old)
             binding.bind_ortvalue_output(state.output.name, new)
         return binding
+
+
+class Pool:
+    """Buffers for streams. With CUDA graphs those of a closed stream serve the next, since ONNX Runtime frees no graph.
+
+    One thread at a time: ONNX Runtime records graphs, and copies, for one only.
+    """
+
+    def __init__(self, session: Any, manifest: Manifest, where: tuple[str, int], graphs: bool) -> None:
+        self.lock = threading.Lock()
+        self._session, self._manifest, self._where = session, manifest, where
+        self._ids: Iterator[int] | None = itertools.count(1) if graphs else None
+        self._free: dict[int, list[Buffers]] = {}
+
+    def take(self, batch: int) -> Buffers:
+        """Buffers with zero states."""
+        with self.lock:
+            if self._session is None:
+                raise InputError("this engine has been closed; open the artifact again")
+            free = self._free.get(batch)
+            if free:
+                buffers = free.pop()
+                buffers.clear()
+                return buffers
+            ids = None if self._ids is None else (next(self._ids), next(self._ids))
+            return Buffers(self._session, self._manifest, batch, self._where, ids)
+
+    def give(self, batch: int, buffers: Buffers) -> None:
+        """Take them back."""
+        with self.lock:
+            if self._ids is not None and self._session is not None:
+                self._free.setdefault(batch, []).append(buffers)
+
+    def close(self) -> None:
+        """Let go of everything that no stream has."""
+        with self.lock:
+            self._session = None
+            self._free.clear()
+
+
+class OrtCudaStream:
+    """A recurrence on buffers of the pool: the picture goes in, the map comes out, nothing else moves."""
+
+    def __init__(self, pool: Pool, batch: int) -> None:
+        self._pool, self._batch = pool, batch
+        self._buffers: Buffers | None = pool.take(batch)
+
+    def step(self, frame: Pixels, carry: Floats) -> Floats:
+        """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
+        with self._pool.lock:
+            return self._open().step(frame, carry)
+
+    def snapshot(self) -> list[Floats]:
+        """Copies of the state that the next step will read."""
+        with self._pool.lock:
+            return self._open().states.snapshot()
+
+    def restore(self, states: Sequence[Floats]) -> None:
+        """Overwrite the state that the next step will read."""
+        with self._pool.lock:
+            self._open().states.restore([np.ascontiguousarray(state, np.float32) for state in states])
+
+    def close(self) -> None:
+        """Give the buffers back; twice does no harm."""
+        buffers, self._buffers = self._buffers, None
+        if buffers is not None:
+            self._pool.give(self._batch, buffers)
+
+    def _open(self) -> Buffers:
+        if self._buffers is None:
+            raise InputError("this stream has been closed; start another")
+        return self._buffers
 
 
 def open_cuda(path: Path, options: Options) -> OrtCudaBackend | OrtBackend:

@@ -12,7 +12,7 @@ from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.gpu import Queue, device_index, open_queue
 from sal_runtime.manifest import Manifest, Signature
 from sal_runtime.trt.library import Library, last_error, load_library
-from sal_runtime.trt.making import cached_engine, forget_engine
+from sal_runtime.trt.making import cached_engine
 from sal_runtime.trt.options import BuildOptions
 from sal_runtime.trt.rtx import RtxContexts
 from sal_runtime.trt.sidecar import read_record, verify
@@ -43,21 +43,16 @@ class TensorRtBackend:
             self.name += _NO_GRAPHS
 
     def _open(self, path: Path, options: Options) -> None:
-        """The engine at ``path``; or an artifact's, which is built anew where the one that was kept does not load."""
+        """The engine at ``path``, or an artifact's from the cache."""
         self.note = ""
         if path.suffix == ".engine":
             self._load(path)
             return
         build = BuildOptions(workspace=options.workspace)
-        engine, built = cached_engine(path, self._library, self._home.gpu, build, options.on_build)
-        try:
-            self._load(engine)
-        except (ArtifactError, BackendError):
-            if built:
-                raise
-            forget_engine(engine)
-            engine, built = cached_engine(path, self._library, self._home.gpu, build, options.on_build)
-            self._load(engine)
+        device: tuple[str, ...] = () if self._index == 0 else ("--device", f"cuda:{self._index}")
+        device += () if self._api == Options.device_api else ("--device-api", self._api)
+        engine, built = cached_engine(path, self._library, self._home.gpu, build, options.on_build, device)
+        self._load(engine)
         self.note = f"engine {'built, and kept' if built else 'kept before'} as {engine}"
 
     def _load(self, engine: Path) -> None:
@@ -94,23 +89,28 @@ class TensorRtBackend:
             batch: slots.
             graphs: False leaves CUDA graphs out though the backend was opened with them.
         """
-        wanted, execution = graphs and self._graphs, None
+        wanted = graphs and self._graphs
         try:
             with queue.active():
-                if self._engine is None:
-                    raise InputError("this engine has been closed; open the artifact again")
-                profile = self._profile(batch)
-                execution = EngineExecution(self._engine, self.manifest, batch, profile, queue, self._log, self._rtx)
-                stream = TensorRtStream(queue, execution, self.manifest, batch, graphs=wanted)
+                stream = self._stream_on(queue, batch, wanted)
         except BaseException:
-            if execution is not None:
-                execution.close()
             queue.close()
             raise
         if wanted and queue.has_graphs and stream.without_graphs and _NO_GRAPHS not in self.name:
             self.name += _NO_GRAPHS
             self.note = "; ".join(filter(None, (self.note, f"no CUDA graphs: {stream.without_graphs}")))
         return stream
+
+    def _stream_on(self, queue: Queue, batch: int, graphs: bool) -> TensorRtStream:
+        if self._engine is None:
+            raise InputError("this engine has been closed; open the artifact again")
+        profile = self._profile(batch)
+        execution = EngineExecution(self._engine, self.manifest, batch, profile, queue, self._log, self._rtx)
+        try:
+            return TensorRtStream(queue, execution, self.manifest, batch, graphs=graphs)
+        except BaseException:
+            execution.close()
+            raise
 
     def inspect(self) -> str:
         """The engine's layers as the inspector's JSON."""
@@ -186,7 +186,7 @@ class EngineExecution:
 
     def close(self) -> None:
         """See :class:`sal_runtime.backends.tensorrt_stream.Execution`."""
-        self._context = None
+        self._context = self._rtx = None
 
 
 def open_artifact(path: Path, options: Options) -> TensorRtBackend:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sal_runtime.arrays import AnyArray
-from sal_runtime.errors import BackendError, InputError, MissingDependency, SalError
+from sal_runtime.errors import BackendError, InputError, MissingDependency, NoGpu, SalError
 
 
 class Memory(Protocol):
@@ -142,6 +142,28 @@ def cuda_errors(what: str) -> Iterator[None]:
         raise
     except Exception as exc:  # each library has a kind of its own, and they share no base
         raise BackendError(f"{what}: {first_line(exc)}") from exc
+
+
+@contextlib.contextmanager
+def opening() -> Iterator[None]:
+    """Within the block, in which a GPU is opened, the exception of a CUDA library becomes ours.
+
+    Raises:
+        NoGpu: there is none, or no driver.
+        BackendError: instead of any other exception.
+    """
+    try:
+        with cuda_errors(_UNUSABLE):
+            yield
+    except BackendError as exc:
+        if not isinstance(exc, NoGpu) and any(sign in str(exc) for sign in _ABSENT):
+            raise NoGpu(str(exc)) from exc.__cause__
+        raise
+
+
+_UNUSABLE = "no GPU can be used (NVIDIA's driver)"
+_ABSENT = ("NVIDIA driver library", "libcuda.so", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device")
+"""What cuda.core, the loader and CUDA say of a driver or a device that is not there."""
 
 
 def first_line(exc: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sal_runtime.arrays import AnyArray
 from sal_runtime.errors import BackendError, MissingDependency
-from sal_runtime.gpu import Gpu, Memory, cuda_errors
+from sal_runtime.gpu import Gpu, Memory, cuda_errors, opening
 
 try:
     # Untyped on purpose: the annotations of its compiled modules differ from release to release.
@@ -50,7 +50,7 @@ class CudaCoreQueue:
     has_graphs = True
 
     def __init__(self, index: int) -> None:
-        with cuda_errors("no GPU can be used (NVIDIA's driver)"):
+        with opening():
             self._device = core.Device(index)
             self._device.set_current()
             major, minor = self._device.compute_capability

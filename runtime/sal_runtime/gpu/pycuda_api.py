@@ -18,19 +18,19 @@ import numpy as np
 from sal_runtime.arrays import AnyArray
 from sal_runtime.console import needs_extra
 from sal_runtime.errors import BackendError
-from sal_runtime.gpu import Gpu, Memory, cuda_errors
+from sal_runtime.gpu import Gpu, Memory, cuda_errors, opening
 
 with needs_extra("pycuda"):
-    try:
-        # Untyped on purpose: the package ships no annotations.
-        cuda: Any = importlib.import_module("pycuda.driver")
-    except ModuleNotFoundError:
-        raise
-    except ImportError as exc:  # the driver's library is absent
-        raise BackendError(f"no GPU can be used (NVIDIA's driver): {exc}") from exc
+    importlib.import_module("pycuda")
+with opening():  # where the driver's library is absent, this module cannot be loaded
+    # Untyped on purpose: the package ships no annotations.
+    cuda: Any = importlib.import_module("pycuda.driver")
 
 
 _FAILED = "the GPU failed"
+
+_CONTEXTS: dict[int, Any] = {}
+"""The primary context of each GPU in use; held to the end of the process, since memory must be freed within it."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,12 @@ class PycudaQueue:
     has_graphs = False
 
     def __init__(self, index: int) -> None:
-        with cuda_errors("no GPU can be used (NVIDIA's driver)"):
+        with opening():
             cuda.init()
             device = cuda.Device(index)
-            self._context: Any = device.retain_primary_context()
+            if index not in _CONTEXTS:
+                _CONTEXTS[index] = device.retain_primary_context()
+            self._context: Any = _CONTEXTS[index]
             version = cuda.get_driver_version()
             self.gpu = Gpu(
                 device.name(),
@@ -67,6 +69,7 @@ class PycudaQueue:
             with self.active():
                 self._stream: Any = cuda.Stream()
         self._allocations: list[Any] = []
+        """Of the device and of the host; each knows how to ``free`` itself."""
 
     @property
     def handle(self) -> int:
@@ -95,6 +98,7 @@ class PycudaQueue:
         """The array owns its memory."""
         with cuda_errors("no page-locked memory is left"):
             array: AnyArray = cuda.pagelocked_zeros(tuple(shape), np.dtype(dtype))
+        self._allocations.append(array.base)
         return array
 
     def upload(self, memory: Memory, array: AnyArray) -> None:
@@ -126,20 +130,17 @@ class PycudaQueue:
         raise BackendError("pycuda has no CUDA graphs; --device-api cuda.core has them")
 
     def close(self) -> None:
-        """Memory goes, and the context is let go; twice does no harm."""
+        """Memory goes, also that of the host; twice does no harm."""
         if self._stream is None:
             return
-        with cuda_errors(_FAILED):
+        with cuda_errors(_FAILED), self.active():
+            stream, allocations = self._stream, self._allocations
+            self._stream, self._allocations = None, []
             try:
-                with self.active():
-                    try:
-                        self._stream.synchronize()
-                    finally:
-                        for allocation in self._allocations:
-                            allocation.free()
-                        self._allocations, self._stream = [], None
+                stream.synchronize()
             finally:
-                self._context.detach()
+                for allocation in allocations:
+                    allocation.free()
 
 
 def open_queue(index: int) -> PycudaQueue:

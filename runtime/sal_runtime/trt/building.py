@@ -7,6 +7,7 @@ ones ignore it in silence.) For the same reason nothing here calibrates.
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ def build_engine(
             built = builder.build_serialized_network(network, config)
     if monitor.error is not None:
         raise monitor.error
-    if stop.requested:
+    if stop.number is not None:
+        signal.raise_signal(stop.number)  # to whoever would have had it: a program's own handler, or Python's
         raise KeyboardInterrupt
     if built is None:
         raise BackendError(f"{library.name} could not build the engine: {last_error(log, 'it does not say why')}")

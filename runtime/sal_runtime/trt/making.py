@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sal_runtime.atomic import aside, locked
 from sal_runtime.backends.onnx_metadata import read_manifest
-from sal_runtime.errors import BackendError, OutputError, SalError
+from sal_runtime.errors import NoGpu, OutputError, SalError
 from sal_runtime.folders import cache_folder
 from sal_runtime.gpu import Gpu, open_queue
 from sal_runtime.trt.building import OnPhase, build_engine
@@ -77,8 +77,11 @@ def cached_engine(
     gpu: Gpu,
     options: BuildOptions | None = None,
     on_phase: OnPhase = lambda name, done, total: None,
+    device: Sequence[str] = (),
 ) -> tuple[Path, bool]:
     """The engine of an artifact for this library and GPU, from the cache or built into it.
+
+    ``device`` are the words of a command that name the GPU.
 
     Returns:
         the file, and whether it was built just now.
@@ -96,18 +99,14 @@ def cached_engine(
     key = [digest(onnx.read_bytes()), library.name, library.version, gpu.name, gpu.capability, options.flags()]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     engine = folder / f"{onnx.stem}-{name}.engine"
-    with locked(engine):  # of two that start at once, the second takes what the first built
+    waiting = "waiting for another process that builds it"
+    with locked(engine, lambda: on_phase(waiting, 0, 0)):  # of two that start at once, the first builds for both
         with contextlib.suppress(SalError, OSError):  # what is not whole is built again
             if digest(engine.read_bytes()) == read_record(engine).engine_sha256:
                 return engine, False
-        make_engine(onnx, engine, library, gpu, options, exist_ok=True, on_phase=on_phase)
+        words = build_command(onnx, library.name, options, device)
+        make_engine(onnx, engine, library, gpu, options, exist_ok=True, on_phase=on_phase, made_by=words)
     return engine, True
-
-
-def forget_engine(engine: Path) -> None:
-    """Take an engine that does not load out of the cache."""
-    for path in (engine, record_path(engine)):
-        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -115,14 +114,11 @@ def gpu_here(index: int = 0, api: str = "cuda.core") -> Iterator[Gpu | None]:
     """Within the block that GPU is the one that engines are built for; None where this machine has none.
 
     Raises:
-        SalError: the device API is unknown or not installed; there are GPUs, but not one of that number.
+        SalError: the device API is unknown or not installed; there is a GPU, but not that one, or it cannot be used.
     """
     queue = None
-    try:
+    with contextlib.suppress(NoGpu):
         queue = open_queue(index, api)
-    except BackendError:
-        if index:
-            raise
     if queue is None:
         yield None
         return

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,11 @@ class EngineRecord:
             manifest = Manifest.from_json(json.dumps(raw.pop("manifest")), where)
             options = raw.pop("options")
             options["profiles"] = _profiles(options["profiles"])
-            profiles, made_by = _profiles(raw.pop("profiles")), tuple(map(str, raw.pop("made_by")))
-            record = cls(manifest=manifest, options=BuildOptions(**options), profiles=profiles, made_by=made_by, **raw)
+            profiles, made_by = _profiles(raw.pop("profiles")), raw.pop("made_by")
+            if not isinstance(made_by, list):
+                raise TypeError("the command is no list of words")
+            asked = BuildOptions(**options)
+            record = cls(manifest=manifest, options=asked, profiles=profiles, made_by=tuple(made_by), **raw)
             record.check()
             return record
         except (KeyError, TypeError, AttributeError, ValueError) as exc:
@@ -93,21 +97,35 @@ class EngineRecord:
             raise ValueError(f"{self.onnx!r} is no file name")
         if self.gpu is not None and set(self.gpu) != {field.name for field in dataclasses.fields(Gpu)}:
             raise ValueError("the GPU is not described")
-        for text in (self.library_version, self.onnx_sha256, self.engine_sha256, *(self.gpu or {}).values()):
+        if self.made_by[:1] != ("sal-export",):
+            raise ValueError("it is another command that made it")
+        texts = (self.library_version, self.onnx_sha256, self.engine_sha256, *(self.gpu or {}).values(), *self.made_by)
+        for text in texts:
             if not isinstance(text, str):
                 raise TypeError(f"{text!r} is no text")
 
     def rebuild(self, engine: Path) -> str:
         """The command that builds the engine anew: from the artifact beside it where there is one."""
         onnx = engine.with_name(self.onnx)
-        words = build_command(onnx, self.library, self.options) if onnx.is_file() else self.made_by
+        words = self.made_by
+        if onnx.is_file():
+            words = build_command(onnx, self.library, self.options, self._device())
         return shlex.join([*words, "-o", str(engine), "--exist-ok"])
 
+    def _device(self) -> tuple[str, ...]:
+        """The words that named the GPU and what handles it."""
+        found: tuple[str, ...] = ()
+        for flag in ("--device", "--device-api"):
+            if flag in self.made_by:
+                at = self.made_by.index(flag)
+                found += self.made_by[at : at + 2]
+        return found
 
-def build_command(onnx: Path, library: str, options: BuildOptions) -> tuple[str, ...]:
-    """The words of the command that builds an engine from an artifact."""
+
+def build_command(onnx: Path, library: str, options: BuildOptions, device: Sequence[str] = ()) -> tuple[str, ...]:
+    """The words of the command that builds an engine from an artifact; ``device`` are those that name the GPU."""
     target = ("--target", "tensorrt-rtx") if library == "tensorrt_rtx" else ()
-    return ("sal-export", str(onnx), "--format", "engine", *target, *options.flags())
+    return ("sal-export", str(onnx), "--format", "engine", *target, *options.flags(), *device)
 
 
 def record_path(engine: Path) -> Path:
