@@ -16,7 +16,8 @@ import pytest
 from sal_runtime import Engine
 from sal_runtime.backends import Options
 from sal_runtime.backends.choice import choose
-from sal_runtime.backends.ort_cuda import OrtCudaStream, Pool, left_to_the_cpu
+from sal_runtime.backends.ort_cuda import left_to_the_cpu
+from sal_runtime.backends.ort_cuda_stream import OrtCudaStream, Pool
 from sal_runtime.backends.ort_session import open_session, settings
 from sal_runtime.errors import BackendError, InputError
 from sal_runtime.manifest import Manifest
