@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sal_export.options import FOLD_FORMS, FoldForm, for_tensorrt
-from sal_runtime.backends.measured import processor_kind, rows_for
+from sal_runtime.backends.measured import computed_in, processor_kind, rows_for
 
 
 def choose_fold(network: str, precision: str, target: str, processor: str = "") -> tuple[FoldForm, str]:
@@ -20,8 +20,7 @@ def choose_fold(network: str, precision: str, target: str, processor: str = "") 
         return ("shuffle" if precision in ("int8", "fp8") else "transposed"), "not measured in TensorRT"
     processor = processor or processor_kind()
     engine, _, bf16 = target.partition("-")
-    # fp16 is computed in fp32 on a CPU.
-    computed = bf16 or ("fp32" if precision == "fp16" else precision)
+    computed = bf16 or computed_in(precision)
     rows, where = rows_for(network, computed, processor)
     fitting = [row for row in rows if engine in ("cpu", row.engine)]
     if not fitting:

@@ -19,6 +19,11 @@ and the exit code is 2; a traceback is a fault of ours. Vendors' exceptions are 
 ``raise … from``, so that a library user still sees the cause.
 """
 
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
 
 class SalError(Exception):
     """Base of all the errors above."""
@@ -70,3 +75,30 @@ class TrainingError(SalError):
 
 class ParityError(SalError):
     """An artifact and the network it was made from disagree."""
+
+
+def first_line(exc: BaseException) -> str:
+    """A vendor's message in a line; its type's name where it has none."""
+    return next((line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__)
+
+
+@contextlib.contextmanager
+def failing_as(
+    what: str, words: Callable[[BaseException], str] = first_line, kind: type[Exception] = Exception
+) -> Iterator[None]:
+    """Within the block a vendor's exception becomes ours; our own pass.
+
+    Args:
+        what: failed.
+        words: of the exception that are worth telling.
+        kind: of the vendor's exceptions; most share no narrower base.
+
+    Raises:
+        BackendError: instead of them.
+    """
+    try:
+        yield
+    except SalError:
+        raise
+    except kind as exc:
+        raise BackendError(f"{what}: {words(exc)}") from exc

@@ -23,6 +23,7 @@ from sal_bench.peers.contestants import Contestant
 from sal_bench.peers.stepper import Stepper
 from sal_bench.warmup import warm_up
 from sal_runtime.arrays import Floats, Pixels
+from sal_runtime.errors import first_line
 
 
 class _Contest:
@@ -92,7 +93,6 @@ def serve(pipe: Connection, contestant: Contestant, material: Path, frames: Path
 
 def sentence(exc: Exception) -> str:
     """An exception in a line."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"{exc.name.split('.')[0]} is not installed"
-    return (lines[0] if lines else type(exc).__name__)[:300]
+    return first_line(exc)[:300]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sal_runtime.backends import Options
-from sal_runtime.backends.measured import processor_kind, rows_for
+from sal_runtime.backends.measured import computed_in, processor_kind, rows_for
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import ArtifactError
 
@@ -57,12 +57,12 @@ def choose_measured(network: str | None, precision: str, installed: list[str], p
 
     Args:
         network: the architecture, from the manifest.
-        precision: the artifact's; fp16 is computed in fp32 on a CPU.
+        precision: the artifact's.
         installed: backends, the default first.
         processor: its kind; by default this machine's.
     """
     processor = processor or processor_kind()
-    rows, where = rows_for(network, "fp32" if precision == "fp16" else precision, processor)
+    rows, where = rows_for(network, computed_in(precision), processor)
     best: dict[str, float] = {}
     for row in rows:
         best[row.engine] = min(row.ms, best.get(row.engine, row.ms))

@@ -50,6 +50,11 @@ def rows() -> tuple[Row, ...]:
     return tuple(Row(**row) for row in json.loads(TABLE.read_text(encoding="utf-8"))["rows"])
 
 
+def computed_in(precision: str) -> str:
+    """What an artifact of that precision is computed in on a CPU: fp16 is in fp32."""
+    return "fp32" if precision == "fp16" else precision
+
+
 def rows_for(network: str | None, precision: str, processor: str) -> tuple[list[Row], str]:
     """The measurements that speak for a network on a processor, and on which kind of processor they were taken.
 

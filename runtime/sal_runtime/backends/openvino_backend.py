@@ -10,9 +10,9 @@ float32. It would take bf16 without being asked, so every artifact asks for what
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.pair import host_pair
 from sal_runtime.console import needs_extra
-from sal_runtime.errors import ArtifactError, BackendError, InputError
+from sal_runtime.errors import ArtifactError, InputError, failing_as
 from sal_runtime.folders import cache_folder
 from sal_runtime.manifest import Manifest, Signature
 
@@ -79,7 +79,7 @@ class OpenVinoBackend:
         self._compiled.clear()
 
     def _compile(self, model: Any) -> Any:
-        with _failing_as(f"openvino cannot run {self._path}"):
+        with _failing(f"openvino cannot run {self._path}"):
             return self._core.compile_model(model, "CPU", self._settings)
 
 
@@ -102,7 +102,7 @@ class OpenVinoStream:
         np.copyto(self._carry, carry)
         turn = self._states.turn
         before, after = self._tensors[turn], self._tensors[1 - turn]
-        with _failing_as("openvino failed in a step"):
+        with _failing("openvino failed in a step"):
             for state, old, new in zip(self._manifest.states, before, after, strict=True):
                 self._request.set_tensor(state.input.name, old)
                 self._request.set_tensor(state.output.name, new)
@@ -144,20 +144,12 @@ def _signatures(ports: Sequence[Any], manifest: Manifest) -> dict[str, Signature
     return found
 
 
-@contextlib.contextmanager
-def _failing_as(what: str) -> Iterator[None]:
-    """Within the block the vendor's exception becomes ours.
-
-    Raises:
-        BackendError: instead of the ``RuntimeError``.
-    """
-    try:
-        yield
-    except RuntimeError as exc:
-        raise BackendError(f"{what}: {_last_line(exc)}") from exc
+def _failing(what: str) -> AbstractContextManager[None]:
+    """Within the block OpenVINO's exception becomes ours; see :func:`sal_runtime.errors.failing_as`."""
+    return failing_as(what, _last_line, RuntimeError)
 
 
-def _last_line(exc: Exception) -> str:
+def _last_line(exc: BaseException) -> str:
     """The last line of a vendor's message: those above it tell OpenVINO's own source lines."""
     lines = [line for line in str(exc).splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else type(exc).__name__

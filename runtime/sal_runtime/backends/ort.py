@@ -17,7 +17,7 @@ import onnxruntime
 from sal_runtime.arrays import Floats, Pixels
 from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
-from sal_runtime.backends.ort_session import failing_as, open_session, settings
+from sal_runtime.backends.ort_session import failing, open_session, settings
 from sal_runtime.backends.pair import host_pair
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest
@@ -76,7 +76,7 @@ class OrtStream:
         """Advance by one frame; see :class:`sal_runtime.backends.Stream`."""
         np.copyto(self._frame, frame)
         np.copyto(self._carry, carry)
-        with failing_as("onnxruntime failed in a step"):
+        with failing("onnxruntime failed in a step"):
             self._session.run_with_iobinding(self._bindings[self._states.turn])
         self._states.swap()
         return self._saliency

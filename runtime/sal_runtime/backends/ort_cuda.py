@@ -19,7 +19,7 @@ from sal_runtime.backends import Options
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.backends.ort import OrtBackend
 from sal_runtime.backends.ort_cuda_stream import OrtCudaStream, Pool
-from sal_runtime.backends.ort_session import first_line, open_session, settings
+from sal_runtime.backends.ort_session import open_session, plain_words, settings
 from sal_runtime.errors import ArtifactError, BackendError, InputError
 from sal_runtime.folders import cache_folder
 from sal_runtime.gpu import device_index
@@ -51,21 +51,21 @@ class OrtCudaBackend:
             with hushed(1, 2) as heard, contextlib.redirect_stdout(io.StringIO()):  # it prints from Python as well
                 with contextlib.suppress(Exception):
                     onnxruntime.preload_dlls()  # CUDA and cuDNN where they came as Python packages
-                self._session, self.manifest = open_session(path, session, wanted)
+                opened, self.manifest = open_session(path, session, wanted)
         except ArtifactError as exc:
             if exc.__cause__ is None:  # the file's fault, not the GPU's
                 raise
-            raise BackendError(_off_the_gpu(provider, heard.text, first_line(exc.__cause__ or exc))) from exc
-        if provider not in self._session.get_providers():
+            raise BackendError(_off_the_gpu(provider, heard.text, plain_words(exc.__cause__))) from exc
+        if provider not in opened.get_providers():
             raise BackendError(_off_the_gpu(provider, heard.text, "it cannot be loaded; is there a driver?"))
-        astray = [] if strict else left_to_the_cpu(self._session)
+        astray = [] if strict else left_to_the_cpu(opened)
         if astray:
             raise BackendError(_off_the_gpu(provider, "", f"it leaves {', '.join(astray)} to the CPU"))
         short = provider.removesuffix("ExecutionProvider").lower()
         self.name = f"onnxruntime {onnxruntime.__version__} {short}:{self._index}"
         self.name += "" if self._graphs else ", no CUDA graphs"
         self.note = ""
-        self._pool = Pool(self._session, self.manifest, ("cuda", self._index), self._graphs)
+        self._pool = Pool(opened, self.manifest, ("cuda", self._index), self._graphs)
 
     def stream(self, batch: int) -> OrtCudaStream:
         """A fresh stream of ``batch`` slots, its states zero."""
@@ -73,7 +73,6 @@ class OrtCudaBackend:
 
     def close(self) -> None:
         """Let go of the engine; the memory goes with its last stream."""
-        self._session = None
         self._pool.close()
 
     def _provider_options(self, provider: str, options: Options) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from sal_runtime.arrays import Floats, Pixels
-from sal_runtime.backends.ort_session import failing_as
+from sal_runtime.backends.ort_session import failing
 from sal_runtime.backends.pair import StatePair
 from sal_runtime.errors import InputError
 from sal_runtime.manifest import Manifest, TensorSpec
@@ -54,7 +54,7 @@ class Buffers:
 
     def step(self, frame: Pixels, carry: Floats) -> Floats:
         """Advance by one frame."""
-        with failing_as("onnxruntime failed in a step"):
+        with failing("onnxruntime failed in a step"):
             self._frame.update_inplace(np.ascontiguousarray(frame))
             self._carry.update_inplace(np.ascontiguousarray(carry, np.float32))
         self._run(self.states.turn)
@@ -63,7 +63,7 @@ class Buffers:
         return result
 
     def _run(self, turn: int) -> None:
-        with failing_as("onnxruntime failed in a step"):
+        with failing("onnxruntime failed in a step"):
             binding = self._bindings[turn]
             binding.synchronize_inputs()
             self._session.run_with_iobinding(binding, self._runs[turn])
@@ -71,7 +71,7 @@ class Buffers:
 
     def _value(self, spec: TensorSpec) -> Any:
         """A zero tensor on the device."""
-        with failing_as("the GPU has no memory left for this stream"):
+        with failing("the GPU has no memory left for this stream"):
             return onnxruntime.OrtValue.ortvalue_from_numpy(spec.zeros(self._batch), *self._where)
 
     def _bind(self, manifest: Manifest, before: list[Any], after: list[Any]) -> Any:

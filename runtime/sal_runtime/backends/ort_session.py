@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from sal_runtime.backends.onnx_metadata import manifest_in
-from sal_runtime.errors import ArtifactError, BackendError
+from sal_runtime.errors import ArtifactError, failing_as, first_line
 from sal_runtime.manifest import Manifest, Signature
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
@@ -40,29 +40,20 @@ def open_session(path: Path, options: Any, providers: Sequence[Provider]) -> tup
         # Without its own second try on the CPU, which prints, and whose error would hide the first one.
         session: Any = onnxruntime.InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
     except Exception as exc:  # the vendor's exceptions share no narrower base
-        raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({first_line(exc)}); is it whole?") from exc
+        raise ArtifactError(f"{path}: ONNX Runtime cannot open it ({plain_words(exc)}); is it whole?") from exc
     manifest = manifest_in(session.get_modelmeta().custom_metadata_map, path)
     manifest.agree(_signatures(session.get_inputs()), _signatures(session.get_outputs()), str(path))
     return session, manifest
 
 
-@contextlib.contextmanager
-def failing_as(what: str) -> Iterator[None]:
-    """Within the block the vendor's exception becomes ours.
-
-    Raises:
-        BackendError: instead of any exception.
-    """
-    try:
-        yield
-    except Exception as exc:  # the vendor's exceptions share no narrower base
-        raise BackendError(f"{what}: {first_line(exc)}") from exc
+def failing(what: str) -> AbstractContextManager[None]:
+    """Within the block ONNX Runtime's exception becomes ours; see :func:`sal_runtime.errors.failing_as`."""
+    return failing_as(what, plain_words)
 
 
-def first_line(exc: BaseException) -> str:
-    """The first line of a vendor's message, without its prefix."""
-    text = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-    return text.split(" : ", 2)[-1][:200]
+def plain_words(exc: BaseException) -> str:
+    """The first line of its message, without its prefix."""
+    return first_line(exc).split(" : ", 2)[-1][:200]
 
 
 def _signatures(tensors: Sequence[Any]) -> dict[str, Signature]:

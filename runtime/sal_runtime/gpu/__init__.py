@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sal_runtime.arrays import AnyArray
-from sal_runtime.errors import BackendError, InputError, MissingDependency, NoGpu, SalError
+from sal_runtime.errors import BackendError, InputError, MissingDependency, NoGpu, SalError, failing_as, first_line
 
 
 class Memory(Protocol):
@@ -129,19 +129,14 @@ def device_index(device: str) -> int:
     return int(found[1] or 0)
 
 
-@contextlib.contextmanager
-def cuda_errors(what: str) -> Iterator[None]:
-    """Within the block the exception of a CUDA library becomes ours.
+def cuda_errors(what: str) -> AbstractContextManager[None]:
+    """Within the block the exception of a CUDA library becomes ours; see :func:`sal_runtime.errors.failing_as`."""
+    return failing_as(what, lambda exc: first_line(exc)[:200])
 
-    Raises:
-        BackendError: instead of any exception but our own.
-    """
-    try:
-        yield
-    except (SalError, KeyboardInterrupt):
-        raise
-    except Exception as exc:  # each library has a kind of its own, and they share no base
-        raise BackendError(f"{what}: {first_line(exc)}") from exc
+
+_UNUSABLE = "no GPU can be used (NVIDIA's driver)"
+_ABSENT = ("NVIDIA driver library", "libcuda.so", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device")
+"""What cuda.core, the loader and CUDA say of a driver or a device that is not there."""
 
 
 @contextlib.contextmanager
@@ -156,17 +151,6 @@ def opening() -> Iterator[None]:
         with cuda_errors(_UNUSABLE):
             yield
     except BackendError as exc:
-        if not isinstance(exc, NoGpu) and any(sign in str(exc) for sign in _ABSENT):
+        if any(sign in str(exc) for sign in _ABSENT):
             raise NoGpu(str(exc)) from exc.__cause__
         raise
-
-
-_UNUSABLE = "no GPU can be used (NVIDIA's driver)"
-_ABSENT = ("NVIDIA driver library", "libcuda.so", "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device")
-"""What cuda.core, the loader and CUDA say of a driver or a device that is not there."""
-
-
-def first_line(exc: Any) -> str:
-    """A vendor's message in a line."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(exc).__name__

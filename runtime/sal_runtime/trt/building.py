@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sal_runtime.atomic import aside
+from sal_runtime.backends import OnBuild, silent
 from sal_runtime.errors import BackendError, InputError
 from sal_runtime.gpu import Gpu
 from sal_runtime.manifest import Manifest, Signature
@@ -21,9 +22,6 @@ from sal_runtime.stopping import StopRequest
 from sal_runtime.trt import rtx
 from sal_runtime.trt.library import Library, last_error, plain_words
 from sal_runtime.trt.options import Batches, BuildOptions, profiles_of
-
-OnPhase = Callable[[str, int, int], None]
-"""Told of a phase's name, the steps done and the steps in all."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def build_engine(
     manifest: Manifest,
     options: BuildOptions | None = None,
     timing_cache: Path | None = None,
-    on_phase: OnPhase = lambda name, done, total: None,
+    on_phase: OnBuild = silent,
     gpu: Gpu | None = None,
 ) -> bytes:
     """Build an engine from an artifact's bytes.
@@ -167,7 +165,7 @@ def _profile(builder: Any, manifest: Manifest, batches: Batches) -> Any:
     return profile
 
 
-def _monitor(library: Library, on_phase: OnPhase, stop: StopRequest) -> Any:
+def _monitor(library: Library, on_phase: OnBuild, stop: StopRequest) -> Any:
     """An ``IProgressMonitor`` that tells of the phases and ends the build when telling fails or the user wants it."""
     trt = library.module
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sal_runtime.atomic import aside, locked
+from sal_runtime.backends import OnBuild, silent
 from sal_runtime.backends.onnx_metadata import read_manifest
 from sal_runtime.errors import NoGpu, OutputError, SalError
 from sal_runtime.folders import cache_folder
 from sal_runtime.gpu import Gpu, open_queue
-from sal_runtime.trt.building import OnPhase, build_engine
+from sal_runtime.trt.building import build_engine
 from sal_runtime.trt.library import Library
 from sal_runtime.trt.options import BuildOptions, profiles_of
 from sal_runtime.trt.sidecar import EngineRecord, build_command, digest, read_record, record_path
@@ -29,7 +30,7 @@ def make_engine(
     gpu: Gpu | None,
     options: BuildOptions | None = None,
     exist_ok: bool = False,
-    on_phase: OnPhase = lambda name, done, total: None,
+    on_phase: OnBuild = silent,
     made_by: Sequence[str] = (),
 ) -> EngineRecord:
     """Build ``engine`` from ``onnx``; its record appears just before it, and neither before both are whole.
@@ -76,7 +77,7 @@ def cached_engine(
     library: Library,
     gpu: Gpu,
     options: BuildOptions | None = None,
-    on_phase: OnPhase = lambda name, done, total: None,
+    on_phase: OnBuild = silent,
     device: Sequence[str] = (),
 ) -> tuple[Path, bool]:
     """The engine of an artifact for this library and GPU, from the cache or built into it.
